@@ -1,0 +1,1 @@
+"""The disk: how a capture is written, sealed, read, verified and recovered."""

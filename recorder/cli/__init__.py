@@ -1,0 +1,29 @@
+"""The `recorder` command: one module per family of commands, thin over the library.
+
+Responsible for the group and for loading a family only when one of its commands runs, so that
+`recorder info` does not pay for the network stack. Refuses to contain logic: everything a
+command does can be done from Python.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from recorder.console import LazyGroup, run
+
+cli = LazyGroup(
+    "recorder",
+    help="Record OKX v5 WebSocket sessions byte for byte, and look after the captures.",
+    commands_in={
+        "record": "recorder.cli.record",
+        "import": "recorder.cli.importing",
+        "info": "recorder.cli.inspect",
+        "verify": "recorder.cli.inspect",
+        "recover": "recorder.cli.inspect",
+    },
+)
+
+
+def main() -> NoReturn:
+    """Entry point of the console script `recorder`."""
+    run(cli)

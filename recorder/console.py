@@ -1,0 +1,104 @@
+"""What both commands share at a terminal: errors in one sentence, JSON, times, exit codes.
+
+Responsible for turning `RecorderError` and click's own errors into one line on standard error
+and the exit code of the contract, and for the option types used by every command. Refuses to
+hold any command: those live in `recorder.cli` and `replay.cli`, which may not import each other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, NoReturn, cast
+
+import click
+import msgspec
+from rich.console import Console
+
+from recorder.clock import format_time, parse_time
+from recorder.errors import ExitCode, RecorderError, UsageError
+
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Where commands talk to a person: standard error. Data goes to standard output."""
+
+
+class TimeType(click.ParamType):
+    """`--start`, `--end`, `--at`: RFC 3339 or integer nanoseconds, given to Python as ns."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_time(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+TIME = TimeType()
+
+
+def say(message: str) -> None:
+    """Print one line to a person (standard error)."""
+    talk.print(message, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document and a newline to standard output."""
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def time_or_dash(ns: int | None) -> str:
+    """Return RFC 3339 for a time, `-` for None (an empty capture has no start)."""
+    return "-" if ns is None else format_time(ns)
+
+
+class LazyGroup(click.Group):
+    """A group that imports the module of a command only when that command is asked for.
+
+    The module holds the command under the name `<command>_command`.
+    """
+
+    def __init__(self, name: str, *, help: str, commands_in: dict[str, str]) -> None:  # noqa: A002
+        super().__init__(name, help=help)
+        self._commands_in = commands_in
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._commands_in)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = self._commands_in.get(cmd_name)
+        if module is None:
+            return None
+        command = getattr(import_module(module), f"{cmd_name}_command")
+        return cast(click.Command, command)
+
+
+def run(command: click.Command) -> NoReturn:
+    """Run a command as the whole process: never a traceback for a user's mistake.
+
+    A command returns None or an `ExitCode`. A broken pipe (`| head`) ends quietly.
+    """
+    try:
+        result = command.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except click.Abort:
+        sys.exit(130)
+    except RecorderError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Python would complain again while flushing at exit: give it somewhere to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.DONE)
+    sys.exit(int(result) if isinstance(result, int) else 0)

@@ -1,0 +1,1 @@
+"""Outputs for events beside the capture; each one optional."""

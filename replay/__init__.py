@@ -1,0 +1,1 @@
+"""Play, serve, query and simulate captures."""
