@@ -1,0 +1,30 @@
+"""Fixtures every test may use; nothing clever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def datasets() -> Path:
+    """The folder of the committed captures."""
+    return REPOSITORY / "datasets"
+
+
+@pytest.fixture(scope="session")
+def real_traffic() -> Path:
+    """Frames OKX really sent, kept outside the repository; skip where the folder is absent."""
+    folder = REPOSITORY.parent / "shared" / "real-traffic"
+    if not folder.is_dir():
+        pytest.skip("real traffic is not here: expected the folder ../shared/real-traffic")
+    return folder
