@@ -1,0 +1,60 @@
+# okx-recorder: every target below says what it does; `make` alone prints this list.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TESTS ?= tests
+
+.PHONY: help run test test-floors lint types bench datasets clean
+
+help: ## print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## install what is needed and run the demo: serve, record, verify, query, replay
+	@$(BIN)/replay demo
+
+test: $(VENV)/.installed-dev ## install what is needed and run all tests (style and types included)
+	$(BIN)/python -m pytest $(TESTS)
+
+test-floors: .venv-floors/.installed ## the same tests with the oldest supported version of each library
+	.venv-floors/bin/python -m pytest $(TESTS) --ignore=tests/test_style.py
+
+lint: $(VENV)/.installed-dev ## ruff: format check and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev ## mypy --strict
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed ## measure speed and size as ratios in one run (BENCH_FRAMES=200000)
+	$(BIN)/python -m tests.bench
+
+datasets: $(VENV)/.installed ## rebuild the committed captures (same digests on every machine)
+	$(BIN)/python -m datasets.build
+
+clean: ## remove virtual environments and caches (never a capture)
+	rm -rf .venv .venv-floors .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: expected Python 3.11 or newer, found $$($(PYTHON) -V 2>&1); set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "installing into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
+	@echo "installing the test tools into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+.venv-floors/.installed: pyproject.toml tests/floors.txt
+	$(PYTHON) -m venv .venv-floors
+	@.venv-floors/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	@.venv-floors/bin/python -m pip install --quiet --editable . --group dev --constraint tests/floors.txt
+	@touch $@
