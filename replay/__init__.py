@@ -1,1 +1,46 @@
-"""Play, serve, query and simulate captures."""
+"""Play, serve, query and simulate captures.
+
+    from replay import connect, play
+    play("captures/btc", lambda event, context: print(event))
+    connect("captures/btc").sql("select count(*) from trades")
+
+The public names below are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from replay.player import PlayReport as PlayReport
+    from replay.player import play as play
+    from replay.query import connect as connect
+    from replay.query import query as query
+    from replay.server import serve as serve
+    from replay.simulator import simulate as simulate
+
+_HOME = {
+    "PlayReport": "replay.player",
+    "connect": "replay.query",
+    "play": "replay.player",
+    "query": "replay.query",
+    "serve": "replay.server",
+    "simulate": "replay.simulator",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home on first use (PEP 562)."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'replay' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
