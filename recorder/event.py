@@ -17,12 +17,14 @@ Conventions, for every type:
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 Number: TypeAlias = float
 N = TypeVar("N")
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""An integer of the wire; whatever does not fit a signed 64-bit column is not understood."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=True):
@@ -49,7 +51,7 @@ class Level(msgspec.Struct, Generic[N], frozen=True, gc=False, array_like=True):
     price: N
     size: N
     non_rpi_size: N | None = None
-    orders: int = 0
+    orders: Int64 = 0
 
 
 # --- market ---------------------------------------------------------------------------------

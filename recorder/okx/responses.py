@@ -1,0 +1,249 @@
+"""Everything that is no data push: control messages, REST bodies and the recorder's own rows.
+
+Responsible for turning these into events. Refuses to raise for what a venue or a file may hold:
+what does not have the expected shape is `Unrecognized`, with the reason in one phrase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from recorder.event import (
+    ClockStep,
+    Connected,
+    ConnectFailed,
+    ConnectionCount,
+    Disconnected,
+    Event,
+    LoggedIn,
+    Lost,
+    Notice,
+    RestResponse,
+    RunStarted,
+    Subscribed,
+    Unrecognized,
+    Unsubscribed,
+    VenueError,
+)
+from recorder.frame import Frame, Kind
+from recorder.okx import messages as wire
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+"""What decoding hostile bytes can raise: not JSON, not UTF-8, not the shape, too deep, too big."""
+
+
+def unrecognized(frame: Frame, reason: str) -> list[Event]:
+    """Return the one event of a frame nobody understands."""
+    label = Kind(frame.kind).label
+    return [
+        Unrecognized(
+            frame.seq, 0, frame.ts_recv, frame.connection, reason, label, len(frame.payload)
+        )
+    ]
+
+
+def _text(value: Any) -> str | None:
+    """Return a scalar as the text the venue meant, None for a blank or a missing one."""
+    if value is None or value == "" or isinstance(value, (dict, list)):
+        return None
+    return value if isinstance(value, str) else str(value)
+
+
+def text_key(document: Any, key: str) -> str | None:
+    """Return a text member of a JSON object; None where it is blank, missing or no text."""
+    value = document.get(key) if isinstance(document, dict) else None
+    return value if isinstance(value, str) and value else None
+
+
+def instrument_of(argument: dict[str, Any]) -> str | None:
+    """Return the instrument an argument names: its `instId`, or a spread's `sprdId`."""
+    return text_key(argument, "instId") or text_key(argument, "sprdId")
+
+
+def control(frame: Frame, event: str, document: dict[str, Any]) -> list[Event]:
+    """Return the event of a message with a top-level `event`."""
+    build = _CONTROLS.get(event)
+    built = build(frame, document) if build is not None else None
+    if built is None:
+        return unrecognized(frame, "unknown event")
+    return [built]
+
+
+def _subscription(
+    event: type[Subscribed] | type[Unsubscribed],
+) -> Callable[[Frame, dict[str, Any]], Event | None]:
+    def build(frame: Frame, document: dict[str, Any]) -> Event | None:
+        argument = document.get("arg")
+        channel = text_key(argument, "channel")
+        if channel is None or not isinstance(argument, dict):
+            return None
+        return event(
+            frame.seq,
+            0,
+            frame.ts_recv,
+            frame.connection,
+            channel,
+            instrument_of(argument),
+            argument,
+            _text(document.get("id")),
+            # One sample of the API docs nests connId inside the argument.
+            _text(document.get("connId")) or _text(argument.get("connId")),
+        )
+
+    return build
+
+
+def _logged_in(frame: Frame, document: dict[str, Any]) -> Event:
+    return LoggedIn(
+        frame.seq,
+        0,
+        frame.ts_recv,
+        frame.connection,
+        _text(document.get("code")) or "",
+        _text(document.get("connId")),
+    )
+
+
+def _error(frame: Frame, document: dict[str, Any]) -> Event:
+    argument = document.get("arg")
+    return VenueError(
+        frame.seq,
+        0,
+        frame.ts_recv,
+        frame.connection,
+        _text(document.get("code")) or "",
+        _text(document.get("msg")) or "",
+        _text(document.get("id")),
+        _text(document.get("connId")),
+        argument if isinstance(argument, dict) else None,
+    )
+
+
+def _notice(frame: Frame, document: dict[str, Any]) -> Event:
+    return Notice(
+        frame.seq,
+        0,
+        frame.ts_recv,
+        frame.connection,
+        _text(document.get("code")) or "",
+        _text(document.get("msg")) or "",
+        _text(document.get("connId")),
+    )
+
+
+def _connection_count(frame: Frame, document: dict[str, Any]) -> Event | None:
+    channel = text_key(document, "channel")
+    try:
+        count = msgspec.convert(document.get("connCount"), wire.Int64, strict=False)
+    except UNREADABLE:
+        return None
+    if channel is None:
+        return None
+    return ConnectionCount(
+        frame.seq,
+        0,
+        frame.ts_recv,
+        frame.connection,
+        channel,
+        count,
+        document.get("event") == "channel-conn-count-error",
+        _text(document.get("connId")),
+    )
+
+
+_CONTROLS: dict[str, Callable[[Frame, dict[str, Any]], Event | None]] = {
+    "subscribe": _subscription(Subscribed),
+    "unsubscribe": _subscription(Unsubscribed),
+    "login": _logged_in,
+    "error": _error,
+    "notice": _notice,
+    "channel-conn-count": _connection_count,
+    "channel-conn-count-error": _connection_count,
+}
+
+
+_decode_body = msgspec.json.Decoder(wire.RestBody, strict=False).decode
+_decode_opened = msgspec.json.Decoder(wire.Opened, strict=False).decode
+_decode_closed = msgspec.json.Decoder(wire.Closed, strict=False).decode
+_decode_lost = msgspec.json.Decoder(wire.LostRange, strict=False).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def rest_response(frame: Frame) -> tuple[RestResponse, list[Any]]:
+    """Return the event of a REST body, and its rows; a body that is no JSON object has none."""
+    try:
+        body = _decode_body(frame.payload)
+    except UNREADABLE:
+        body = wire.RestBody()
+    rows = body.data if isinstance(body.data, list) else []
+    response = RestResponse(
+        frame.seq, 0, frame.ts_recv, frame.connection,
+        None, _text(body.code), body.msg, len(rows), len(frame.payload),
+    )  # fmt: skip
+    return response, rows
+
+
+def opened(frame: Frame) -> list[Event]:
+    """Return the event of an `opened` row."""
+    try:
+        row = _decode_opened(frame.payload)
+    except UNREADABLE:
+        return unrecognized(frame, "malformed opened row")
+    return [
+        Connected(
+            frame.seq, 0, frame.ts_recv, frame.connection, row.url, row.endpoint, row.link
+        )
+    ]
+
+
+def closed(frame: Frame) -> list[Event]:
+    """Return the event of a `closed` row; the duration is the interpreter's to tell."""
+    try:
+        row = _decode_closed(frame.payload)
+    except UNREADABLE:
+        return unrecognized(frame, "malformed closed row")
+    reason = row.reason or ""
+    if row.opened:
+        return [
+            Disconnected(
+                frame.seq, 0, frame.ts_recv, frame.connection, row.code, reason, row.by, None
+            )
+        ]
+    return [
+        ConnectFailed(frame.seq, 0, frame.ts_recv, frame.connection, row.code, reason, row.by)
+    ]
+
+
+def lost(frame: Frame) -> list[Event]:
+    """Return the event of a `lost` row."""
+    try:
+        row = _decode_lost(frame.payload)
+    except UNREADABLE:
+        return unrecognized(frame, "malformed lost row")
+    return [
+        Lost(
+            frame.seq, 0, frame.ts_recv, row.connection, row.first_seq, row.last_seq, row.count,
+            row.bytes, row.cause,
+        )
+    ]  # fmt: skip
+
+
+def run(frame: Frame) -> list[Event]:
+    """Return the event of a `run` row."""
+    try:
+        return [RunStarted(frame.seq, 0, frame.ts_recv, _decode_object(frame.payload))]
+    except UNREADABLE:
+        return unrecognized(frame, "malformed run row")
+
+
+def clock(frame: Frame) -> list[Event]:
+    """Return the event of a `clock` row: a step, or a sample (no `step`)."""
+    try:
+        info = _decode_object(frame.payload)
+        step = msgspec.convert(info.get("step"), wire.Int64 | None, strict=False)
+    except UNREADABLE:
+        return unrecognized(frame, "malformed clock row")
+    return [ClockStep(frame.seq, 0, frame.ts_recv, step, info)]
