@@ -29,6 +29,7 @@ import msgspec
 
 from recorder.clock import NS_PER_SECOND
 from recorder.event import Event, SequenceGap, Subscribed, Unsubscribed, VenueError
+from recorder.okx.channels import CHANNELS
 from recorder.okx.subscription import Subscription, build_requests, subscription_of
 
 PING = b"ping"
@@ -42,7 +43,9 @@ _DELAY_MAX = 600 * NS_PER_SECOND
 _TOO_FAST_DELAY = 2 * NS_PER_SECOND
 _EVICTED_DELAY = 60 * NS_PER_SECOND
 _RESYNC_DELAY = 5 * NS_PER_SECOND  # between two of one argument; doubles while gaps go on
+_CALM = 600 * NS_PER_SECOND  # without a gap for this long, doubling starts anew
 _RETRY_CODES = {"60014": _TOO_FAST_DELAY, "64007": _TOO_FAST_DELAY, "60023": _TOO_FAST_DELAY}
+_LOGIN_CODES = ("60011", "64003")
 
 _MENTIONED = re.compile(r"(channel|instType|instFamily|instId|sprdId|ccy|algoId):\s*([^,\s\"}]+)")
 
@@ -88,16 +91,29 @@ class Refusal(msgspec.Struct, frozen=True):
 class _Argument:
     """One wanted argument and where it stands."""
 
-    __slots__ = ("asks", "due", "request_id", "resync_due", "resyncs", "standing", "subscription")
+    __slots__ = (
+        "asks",
+        "due",
+        "leave_at",
+        "needs_login",
+        "request_id",
+        "resync_from",
+        "resyncs",
+        "standing",
+        "subscription",
+    )
 
     def __init__(self, subscription: Subscription, now: int) -> None:
         self.subscription = subscription
+        channel = CHANNELS.get(subscription.channel)
+        self.needs_login = channel is not None and channel.login
         self.standing = Standing.DUE
         self.due = now  # DUE: when to ask; ASKED and LEAVING: when to stop waiting
         self.asks = 0
         self.request_id = ""
+        self.leave_at: int | None = None  # HELD: when to unsubscribe for a new snapshot
         self.resyncs = 0
-        self.resync_due = now
+        self.resync_from = now  # no earlier than this
 
 
 class Session:
@@ -161,6 +177,7 @@ class Session:
             times = [self._last_heard + self._ping_after]
         waiting = (Standing.DUE, Standing.ASKED, Standing.LEAVING)
         dues = [item.due for item in self._arguments.values() if item.standing in waiting]
+        dues += [item.leave_at for item in self._arguments.values() if item.leave_at is not None]
         if dues:
             times.append(max(min(dues), self._budget_from()))
         return min(times)
@@ -222,14 +239,22 @@ class Session:
             for item in self._arguments.values()
             if item.standing is Standing.DUE and now >= item.due
         ]
+        leaving = [
+            item
+            for item in self._arguments.values()
+            if item.leave_at is not None and now >= item.leave_at
+        ]
         actions: list[Action] = []
+        if leaving:
+            self._request("unsubscribe", leaving, now, actions)
         if due:
-            self._request("subscribe", [item.subscription for item in due], now, actions)
+            self._request("subscribe", due, now, actions)
         return actions
 
     def _request(
-        self, operation: str, subscriptions: list[Subscription], now: int, actions: list[Action]
+        self, operation: str, items: list[_Argument], now: int, actions: list[Action]
     ) -> None:
+        subscriptions = [item.subscription for item in items]
         times = self._request_times
         while times and now - times[0] >= _HOUR:
             times.popleft()
@@ -248,6 +273,7 @@ class Session:
                 else:
                     item.standing = Standing.LEAVING
                     item.due = now + _ANSWER_WAIT
+                    item.leave_at = None
 
     def _find(self, argument: Mapping[str, object]) -> _Argument | None:
         subscription = subscription_of(argument)
@@ -270,6 +296,7 @@ class Session:
         if item.standing is Standing.LEAVING:
             item.standing, item.due = Standing.DUE, now
         elif item.standing is Standing.HELD:
+            item.leave_at = None
             # Not asked for: the venue evicts `books` when `books-l2-tbt` of the same instrument
             # is subscribed (changelog 2024-07-17). Ask again, but not at once.
             item.standing, item.due = Standing.DUE, now + _EVICTED_DELAY
@@ -280,14 +307,14 @@ class Session:
             return
         delay = _RETRY_CODES.get(event.code)
         if delay is not None:
-            for other in self._of_request(event.request_id) or [item]:
+            for other in self._of_request(item.request_id):
                 if other.standing in (Standing.ASKED, Standing.LEAVING):
                     other.standing = Standing.DUE
                     other.due = now + min(delay << min(other.asks, 10), _DELAY_MAX)
         elif item.standing is Standing.LEAVING:
             item.standing, item.due = Standing.DUE, now  # it was not held: then ask for it
         else:
-            item.standing = Standing.REFUSED
+            item.standing, item.leave_at = Standing.REFUSED, None
             self._refusals[item.subscription] = Refusal(
                 item.subscription, event.code, event.message
             )
@@ -319,6 +346,10 @@ class Session:
                 if all(argument.get(key) == value for key, value in mentioned.items()):
                     return item
             return None
+        if event.code in _LOGIN_CODES:  # "Please log in", after an ack, names nothing at all
+            candidates = [item for item in candidates if item.needs_login] or candidates
+            candidates = [item for item in candidates if item.standing is not Standing.REFUSED]
+            return candidates[0] if candidates else None
         unanswered = [item for item in candidates if item.standing in asked]
         if unanswered:
             return unanswered[0]
@@ -334,7 +365,10 @@ class Session:
                 continue
             if event.instrument not in (subscription.instrument, subscription.get("sprdId")):
                 continue
-            if now < item.resync_due:
+            if item.leave_at is not None:
                 return
-            self._plan_next_resync(item, now)
-            self._leaving.append(item)
+            if now - item.resync_from > _CALM:
+                item.resyncs = 0
+            item.leave_at = max(now, item.resync_from)
+            item.resync_from = item.leave_at + (_RESYNC_DELAY << min(item.resyncs, 6))
+            item.resyncs += 1
