@@ -29,9 +29,16 @@ import msgspec
 
 from recorder.event import Data, Event, Pong
 from recorder.frame import Frame, Kind
-from recorder.okx import messages as wire
 from recorder.okx import responses
-from recorder.okx.pushes import NS, SHAPES, Build, Shape, instrument_update, shape_of
+from recorder.okx.pushes import (
+    NS,
+    SHAPES,
+    Build,
+    Shape,
+    instrument_row_type,
+    instrument_update,
+    shape_of,
+)
 from recorder.okx.responses import UNREADABLE, unrecognized
 
 PARSER_VERSION = 1
@@ -75,11 +82,10 @@ class Parser:
             raise TypeError(f"expected float, Decimal or str as the number type, got {number!r}")
         self.number = number
         self._wire_number = _WIRE_NUMBERS[number]
+        self._instrument_row: Any = instrument_row_type(self._wire_number)
         # Numbers of the wire that are no strings keep their digits where digits matter.
         self._decode_exact = (
-            _decode_generic
-            if number is float
-            else msgspec.json.Decoder(float_hook=number).decode
+            _decode_generic if number is float else msgspec.json.Decoder(float_hook=number).decode
         )
         typed = {name: _Typed(shape, self._wire_number) for name, shape in SHAPES.items()}
         self._channels: dict[str, _Typed | None] = dict(typed)
@@ -187,12 +193,11 @@ class Parser:
     def _rest(self, frame: Frame) -> list[Event]:
         response, rows = responses.rest_response(frame)
         events: list[Event] = [response]
-        row_type = wire.InstrumentRow[self._wire_number]
         for row in rows:
             if isinstance(row, dict) and "instId" in row and "tickSz" in row:
                 plain = _without_blanks(row, as_text=self.number is str)
                 try:
-                    typed = msgspec.convert(plain, row_type, strict=False)
+                    typed = msgspec.convert(plain, self._instrument_row, strict=False)
                 except UNREADABLE:
                     continue
                 events.append(instrument_update(frame, len(events), typed))

@@ -193,6 +193,11 @@ def _open_interests(frame: Frame, push: wire.RowsPush[wire.OpenInterestRow[Any]]
     ]  # fmt: skip
 
 
+def instrument_row_type(number: Any) -> Any:
+    """Return the wire struct of an instrument row for one number type."""
+    return wire.InstrumentRow[number]
+
+
 def instrument_update(frame: Frame, index: int, row: wire.InstrumentRow[Any]) -> InstrumentUpdate:
     """Return the event of one instrument row, of a push or of a REST list."""
     return InstrumentUpdate(

@@ -18,6 +18,7 @@ from recorder.event import (
     ConnectionCount,
     Disconnected,
     Event,
+    Int64,
     LoggedIn,
     Lost,
     Notice,
@@ -137,7 +138,7 @@ def _notice(frame: Frame, document: dict[str, Any]) -> Event:
 def _connection_count(frame: Frame, document: dict[str, Any]) -> Event | None:
     channel = text_key(document, "channel")
     try:
-        count = msgspec.convert(document.get("connCount"), wire.Int64, strict=False)
+        count = msgspec.convert(document.get("connCount"), Int64, strict=False)
     except UNREADABLE:
         return None
     if channel is None:
@@ -193,9 +194,7 @@ def opened(frame: Frame) -> list[Event]:
     except UNREADABLE:
         return unrecognized(frame, "malformed opened row")
     return [
-        Connected(
-            frame.seq, 0, frame.ts_recv, frame.connection, row.url, row.endpoint, row.link
-        )
+        Connected(frame.seq, 0, frame.ts_recv, frame.connection, row.url, row.endpoint, row.link)
     ]
 
 
@@ -212,9 +211,7 @@ def closed(frame: Frame) -> list[Event]:
                 frame.seq, 0, frame.ts_recv, frame.connection, row.code, reason, row.by, None
             )
         ]
-    return [
-        ConnectFailed(frame.seq, 0, frame.ts_recv, frame.connection, row.code, reason, row.by)
-    ]
+    return [ConnectFailed(frame.seq, 0, frame.ts_recv, frame.connection, row.code, reason, row.by)]
 
 
 def lost(frame: Frame) -> list[Event]:
@@ -243,7 +240,7 @@ def clock(frame: Frame) -> list[Event]:
     """Return the event of a `clock` row: a step, or a sample (no `step`)."""
     try:
         info = _decode_object(frame.payload)
-        step = msgspec.convert(info.get("step"), wire.Int64 | None, strict=False)
+        step = msgspec.convert(info.get("step"), Int64 | None, strict=False)
     except UNREADABLE:
         return unrecognized(frame, "malformed clock row")
     return [ClockStep(frame.seq, 0, frame.ts_recv, step, info)]
