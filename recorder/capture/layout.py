@@ -1,0 +1,284 @@
+"""Where things lie in a capture directory: names, `capture.json`, LOCK, durable small files.
+
+Responsible for every path and file name (docs/format.md, "Directory"), for the lock, and for
+writing a small file so that it is either the old one or the new one. Refuses to know what is
+inside a journal or a segment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from recorder.clock import utc_date
+from recorder.errors import Damage, NotACapture, UsageError
+
+FORMAT = 1
+CAPTURE_FILE = "capture.json"
+LOCK_FILE = "LOCK"
+STATUS_FILE = "status.json"
+JOURNAL_DIR = "journal"
+FRAMES_DIR = "frames"
+CHECKPOINT_DIR = "checkpoints"
+QUARANTINE_DIR = "quarantine"
+UNFINISHED = ".tmp"
+REPRODUCIBLE_ID = "0" * 16
+
+LOCK_PATIENCE_S = 5.0
+"""How long a writer waits for LOCK: the sealer of a killed recorder needs a moment to notice."""
+
+_JOURNAL_NAME = re.compile(r"(\d{6,9})\.wal")
+_SEALED_NAME = re.compile(r"(\d{6,9})-(\d+)-(\d+)-([0-9a-f]{16})\.parquet")
+_CHECKPOINT_NAME = re.compile(r"(\d{6,9})\.zst")
+
+
+class CaptureHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `capture.json`."""
+
+    format: int
+    id: str
+    venue: str
+    note: str | None = None
+    host: dict[str, Any] | None = None
+
+
+class SealedName(msgspec.Struct, frozen=True):
+    """What the name of a sealed segment says.
+
+    Attributes:
+        path: relative to the capture.
+        first_seq, last_seq: inclusive; hash16: first 16 hex digits of the file's BLAKE2b.
+    """
+
+    path: str
+    segment: int
+    first_seq: int
+    last_seq: int
+    hash16: str
+
+
+def journal_path(root: Path, segment: int) -> Path:
+    """Return the path of a journal segment."""
+    return root / JOURNAL_DIR / f"{segment:06d}.wal"
+
+
+def checkpoint_path(root: Path, segment: int) -> Path:
+    """Return the path of the checkpoint before a segment."""
+    return root / CHECKPOINT_DIR / f"{segment:06d}.zst"
+
+
+def sealed_name(segment: int, first_seq: int, last_seq: int, start: int, hash16: str) -> SealedName:
+    """Return the name of a sealed segment; `start` is the first frame's `ts_recv`, ns."""
+    path = (
+        f"{FRAMES_DIR}/date={utc_date(start)}/{segment:06d}-{first_seq}-{last_seq}-{hash16}.parquet"
+    )
+    return SealedName(path, segment, first_seq, last_seq, hash16)
+
+
+def list_journals(root: Path) -> list[int]:
+    """Return the numbers of the journal segments present, ascending."""
+    return _numbers(root / JOURNAL_DIR, _JOURNAL_NAME)
+
+
+def list_checkpoints(root: Path) -> list[int]:
+    """Return the numbers of the segments that have a checkpoint, ascending."""
+    return _numbers(root / CHECKPOINT_DIR, _CHECKPOINT_NAME)
+
+
+def _numbers(folder: Path, pattern: re.Pattern[str]) -> list[int]:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(int(m.group(1)) for name in names if (m := pattern.fullmatch(name)))
+
+
+def list_sealed(root: Path) -> list[SealedName]:
+    """Return the sealed segments, by segment and first seq."""
+    found = []
+    try:
+        days = os.listdir(root / FRAMES_DIR)
+    except FileNotFoundError:
+        return []
+    for day in days:
+        if not day.startswith("date="):
+            continue
+        try:
+            names = os.listdir(root / FRAMES_DIR / day)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for name in names:
+            if match := _SEALED_NAME.fullmatch(name):
+                segment, first, last, hash16 = match.groups()
+                path = f"{FRAMES_DIR}/{day}/{name}"
+                found.append(SealedName(path, int(segment), int(first), int(last), hash16))
+    return sorted(found, key=lambda s: (s.segment, s.first_seq))
+
+
+def list_unfinished(root: Path) -> list[Path]:
+    """Return files that a killed writer or sealer left unfinished."""
+    places = [root, root / FRAMES_DIR, root / CHECKPOINT_DIR, *(root / FRAMES_DIR).glob("date=*")]
+    return sorted(p for place in places for p in place.glob(f"*{UNFINISHED}"))
+
+
+def read_header(root: Path) -> CaptureHeader:
+    """Read `capture.json`.
+
+    Raises:
+        NotACapture: there is none. UsageError: it is of a newer format.
+        Damage: it cannot be read.
+    """
+    path = root / CAPTURE_FILE
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        what = "a directory without it" if root.is_dir() else "nothing"
+        if root.exists() and not root.is_dir():
+            what = "a file"
+        raise NotACapture(
+            f"expected a capture (a directory with {CAPTURE_FILE}) at {root}, found {what}; "
+            f"name the directory that was given to `recorder record` or `recorder import`"
+        ) from None
+    try:
+        raw = msgspec.json.decode(text)
+        version = raw["format"]
+        if not isinstance(version, int) or version > FORMAT:
+            raise UsageError(
+                f"expected a capture of format {FORMAT} or older at {root}, found format "
+                f"{version}; read it with a newer release of this package"
+            )
+        return msgspec.convert(raw, CaptureHeader)
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise Damage(
+            f"expected {CAPTURE_FILE} as written by the recorder in {root}, but {error}; "
+            f"restore the file (format, id, venue) from a copy",
+            file=CAPTURE_FILE,
+            cause="capture.json cannot be read",
+        ) from error
+
+
+def write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """Create a file exclusively and make it durable."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        write_all(fd, content)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    fsync_directory(path.parent)
+
+
+def write_all(fd: int, content: bytes) -> None:
+    """Write everything, however short the single writes are."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def replace_file(path: Path, content: bytes, *, mode: int, durable: bool = True) -> None:
+    """Put `content` at `path` atomically: a reader sees the old file or the new one."""
+    temporary = path.with_name(path.name + UNFINISHED)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        write_all(fd, content)
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(temporary, path)
+    if durable:
+        fsync_directory(path.parent)
+
+
+def fsync_file(path: Path) -> None:
+    """Make the content of a file durable."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def fsync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fsync_file(path)
+
+
+def file_mode(root: Path) -> int:
+    """Return the mode for files of this capture: 0600 where the directory is private."""
+    return 0o644 if root.stat().st_mode & 0o077 else 0o600
+
+
+def acquire_lock(root: Path, *, patience_s: float = LOCK_PATIENCE_S) -> int:
+    """Take LOCK for writing; return its descriptor, which holds the lock until all copies close.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    fd = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(root))
+    waited = 0.0
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if waited >= patience_s:
+                holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                os.close(fd)
+                raise UsageError(
+                    f"expected {root} to be free, but its LOCK is held (process {holder}): a "
+                    f"recorder is writing it; stop that one, or record into another directory"
+                ) from None
+        time.sleep(0.05)
+        waited += 0.05
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def is_locked(root: Path) -> bool:
+    """Tell whether a writer holds LOCK now."""
+    try:
+        fd = os.open(root / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system without locks has no live writer of ours
+    finally:
+        os.close(fd)
+    return False
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[int]:
+    """Hold LOCK for a block of code."""
+    fd = acquire_lock(root)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def make_directories(root: Path, *, private: bool) -> None:
+    """Create the capture directory and the folders in it."""
+    mode = 0o700 if private else 0o755
+    root.mkdir(mode=mode, parents=True, exist_ok=True)
+    if private:
+        root.chmod(mode)
+    for name in (JOURNAL_DIR, FRAMES_DIR, CHECKPOINT_DIR):
+        (root / name).mkdir(mode=mode, exist_ok=True)
+    with suppress(OSError):
+        fsync_directory(root.parent)
+    fsync_directory(root)

@@ -1,0 +1,209 @@
+"""Capture: read a capture, finished or still being recorded, as one lazy stream in seq order.
+
+Responsible for choosing what to read (windows, filters, seq bounds), for serving every frame
+exactly once while segments are being sealed, and for saying what could not be read. Refuses to
+change anything on disk and to hold more than a block or two in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from recorder.capture import layout
+from recorder.capture.batch import FrameBatch
+from recorder.capture.segment import Selection
+from recorder.capture.serve import Problem, ReadReport, serve
+from recorder.capture.snapshot import Snapshot, take_snapshot
+from recorder.capture.window import seq_bounds
+from recorder.errors import Damage, UsageError
+from recorder.event import Event
+from recorder.frame import Frame, Kind
+from recorder.okx.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from recorder.capture.info import CaptureInfo
+
+__all__ = ["Capture", "Problem", "ReadReport"]
+
+
+class Capture:
+    """A capture directory, open for reading. Cheap to make; nothing is held open."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Check that there is a capture.
+
+        Raises:
+            NotACapture: there is none. Damage: `capture.json` cannot be read.
+        """
+        self.path = Path(path)
+        self.header = layout.read_header(self.path)
+
+    def snapshot(self) -> Snapshot:
+        """Return the files that hold the capture now, in seq order."""
+        return take_snapshot(self.path)
+
+    def frames(
+        self,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        channels: Iterable[str] | None = None,
+        instruments: Iterable[str] | None = None,
+        connections: Iterable[int] | None = None,
+        kinds: Iterable[Kind] | None = None,
+        first_seq: int | None = None,
+        last_seq: int | None = None,
+        report: ReadReport | None = None,
+    ) -> Iterator[Frame]:
+        """Yield frames in seq order; the arguments are those of `batches`."""
+        for batch in self.batches(
+            start=start,
+            end=end,
+            channels=channels,
+            instruments=instruments,
+            connections=connections,
+            kinds=kinds,
+            first_seq=first_seq,
+            last_seq=last_seq,
+            report=report,
+        ):
+            yield from batch.frames()
+
+    def batches(
+        self,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        channels: Iterable[str] | None = None,
+        instruments: Iterable[str] | None = None,
+        connections: Iterable[int] | None = None,
+        kinds: Iterable[Kind] | None = None,
+        first_seq: int | None = None,
+        last_seq: int | None = None,
+        report: ReadReport | None = None,
+    ) -> Iterator[FrameBatch]:
+        """Yield frames in seq order, up to 8,192 at a time, as parallel lists.
+
+        Args:
+            start, end: `ts_recv`, ns: from the first frame at or after `start` to before the
+                first one from there on that is at or after `end`. One contiguous seq interval.
+            channels, instruments: frames without one are dropped.
+            connections, kinds: likewise.
+            first_seq, last_seq: inclusive bounds.
+            report: collects losses and problems; damaged parts are then passed over.
+
+        Raises:
+            Damage: something could not be read, and there is no `report`.
+            UsageError: `start` is after `end`.
+        """
+        selection = Selection(
+            first_seq=max(first_seq or 0, 0),
+            last_seq=last_seq,
+            channels=None if channels is None else frozenset(channels),
+            instruments=None if instruments is None else frozenset(instruments),
+            connections=None if connections is None else frozenset(connections),
+            kinds=None if kinds is None else frozenset(kinds),
+        )
+        return self._batches(self._within(selection, start, end, report), report)
+
+    def events(
+        self,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        channels: Iterable[str] | None = None,
+        instruments: Iterable[str] | None = None,
+        connections: Iterable[int] | None = None,
+        kinds: Iterable[Kind] | None = None,
+        first_seq: int | None = None,
+        last_seq: int | None = None,
+        report: ReadReport | None = None,
+        number: type = float,
+    ) -> Iterator[Event]:
+        """Yield the events of the frames that `frames` would yield, books right from the first.
+
+        The interpreter starts at a checkpoint and sees every frame from there on; the filters
+        choose whose events come out.
+        """
+        wanted = Selection(
+            channels=None if channels is None else frozenset(channels),
+            instruments=None if instruments is None else frozenset(instruments),
+            connections=None if connections is None else frozenset(connections),
+            kinds=None if kinds is None else frozenset(kinds),
+        )
+        bounds = self._within(
+            Selection(first_seq=max(first_seq or 0, 0), last_seq=last_seq), start, end, report
+        )
+        return self._events(bounds, wanted, report, number)
+
+    def interpreter_before(
+        self, seq: int, number: type = float, *, report: ReadReport | None = None
+    ) -> Interpreter:
+        """Return the interpreter as it stood before frame `seq`: books, chains, connections."""
+        from recorder.capture.checkpoint import interpreter_before
+
+        return interpreter_before(self, seq, number, report=report)
+
+    def info(self) -> CaptureInfo:
+        """Count what the capture holds; reads metadata, and the journal at the end."""
+        from recorder.capture.info import info_of
+
+        return info_of(self)
+
+    def _within(
+        self, selection: Selection, start: int | None, end: int | None, report: ReadReport | None
+    ) -> Selection:
+        if start is None and end is None:
+            return selection
+        if start is not None and end is not None and start > end:
+            raise UsageError(
+                f"expected a start before the end, received start {start} and end {end}; swap them"
+            )
+        low, high = seq_bounds(self, start, end, report)
+        first_seq = max(selection.first_seq, low)
+        last_seq = selection.last_seq
+        if high is not None:
+            last_seq = high if last_seq is None else min(last_seq, high)
+        return msgspec.structs.replace(selection, first_seq=first_seq, last_seq=last_seq)
+
+    def _batches(self, wanted: Selection, report: ReadReport | None) -> Iterator[FrameBatch]:
+        failed_at = -1
+        while wanted.last_seq is None or wanted.first_seq <= wanted.last_seq:
+            try:
+                for batch in serve(self.snapshot(), self.header.id, wanted, report):
+                    next_seq = batch.seq[-1] + 1
+                    yield batch
+                    wanted = msgspec.structs.replace(wanted, first_seq=next_seq)
+                return
+            except FileNotFoundError as error:
+                # Sealed, compacted or removed since the listing: go on from a new one, once.
+                if failed_at == wanted.first_seq:
+                    file = os.path.relpath(str(error.filename), self.path)
+                    raise Damage(
+                        f"expected {file} in {self.path}, but it disappeared while it was read; "
+                        f"read again when nothing removes segments",
+                        file=file,
+                        cause="file disappeared",
+                    ) from error
+                failed_at = wanted.first_seq
+
+    def _events(
+        self, bounds: Selection, wanted: Selection, report: ReadReport | None, number: type
+    ) -> Iterator[Event]:
+        interpreter = self.interpreter_before(bounds.first_seq, number, report=report)
+        step, keep_all = interpreter.step, not wanted.filters
+        for batch in self._batches(bounds, report):
+            if keep_all:
+                for frame in batch.frames():
+                    yield from step(frame)
+                continue
+            index = zip(batch.channel, batch.instrument, strict=True)
+            for frame, key in zip(batch.frames(), index, strict=True):
+                events = step(frame)
+                if wanted.wants(frame, key):
+                    yield from events

@@ -1,0 +1,324 @@
+"""Seal a journal segment: checked, interpreted, sorted, compressed, re-read, renamed.
+
+Responsible for steps 3 to 5 of docs/format.md, "Rolling", and for the next checkpoint. Refuses
+to seal what it cannot prove equal to the journal. Everything is bounded by one segment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from recorder.capture import layout
+from recorder.capture.batch import Index, index_of
+from recorder.capture.checkpoint import interpreter_before, read_checkpoint, write_checkpoint
+from recorder.capture.digest import (
+    BLOCK_NUMBERS,
+    BLOCK_SHIFT,
+    BlockDigest,
+    PartDigests,
+    digest_of,
+    new_hash,
+)
+from recorder.capture.journal import Trailer, split_records
+from recorder.capture.reader import Capture
+from recorder.capture.salvage import Repair, Salvage, SealInput, read_strictly
+from recorder.capture.segment import (
+    BLOCK_ROWS,
+    SegmentMeta,
+    SegmentReader,
+    SegmentWriter,
+    Selection,
+)
+from recorder.capture.tally import Tally, integrity_counts, subtract
+from recorder.errors import Damage
+from recorder.frame import Frame, encode_record
+from recorder.okx.interpreter import Interpreter
+from recorder.okx.parser import PARSER_VERSION
+
+_READ_BYTES = 1 << 20
+
+
+class Carry:
+    """The digest block that is open at the end of a segment, continued in the next one."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.count = 0
+        self._hash = new_hash()
+
+    def update(self, records: bytes, count: int) -> None:
+        """Add records of block `k`."""
+        self._hash.update(records)
+        self.count += count
+
+    def block(self) -> BlockDigest:
+        """Return the digest so far."""
+        return BlockDigest(self.k, self.count, self._hash.hexdigest())
+
+
+class Sealer:
+    """Seals the segments of one capture, in order; keeps the interpreter between them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._capture = Capture(root)
+        self._interpreter: Interpreter | None = None
+        self._carry: Carry | None = None
+        self._next_seq = -1
+
+    def seal(self, segment: int, repair: Repair | None = None) -> layout.SealedName | None:
+        """Seal one journal segment; None where it held no frame (its journal is then removed).
+
+        Args:
+            repair: how to bridge what is missing (recovery); without it anything that is not
+                whole is an error.
+
+        Raises:
+            Damage: the journal is not whole, or the new file is not equal to it.
+            OSError: the disk.
+        """
+        sealed = None
+        if repair is None:
+            source: SealInput = read_strictly(self._root, segment, self._capture.header.id)
+        else:
+            source = Salvage(self._root, segment, self._capture.header.id, repair)
+        try:
+            job = _Job(self._root, self._capture, segment, source)
+            sealed = job.run(*self._state_before(segment, source))
+            self._interpreter, self._carry = job.interpreter, job.carry
+            self._next_seq = source.last_seq + 1
+        except BaseException:
+            self._next_seq = -1  # the interpreter may stand anywhere: restore it next time
+            raise
+        finally:
+            source.close()
+        layout.journal_path(self._root, segment).unlink()
+        layout.fsync_directory(self._root / layout.JOURNAL_DIR)
+        return sealed
+
+    def _state_before(self, segment: int, source: SealInput) -> tuple[Interpreter, Carry | None]:
+        first_seq = source.first_seq
+        if self._interpreter is not None and self._next_seq == first_seq:
+            return self._interpreter, self._carry
+        interpreter = interpreter_before(self._capture, first_seq)
+        carry = None
+        k = first_seq >> BLOCK_SHIFT
+        if first_seq % BLOCK_NUMBERS:
+            carry = Carry(k)
+            before = self._capture.frames(first_seq=k << BLOCK_SHIFT, last_seq=first_seq - 1)
+            for frame in before:
+                carry.update(encode_record(frame), 1)
+        return interpreter, carry
+
+
+class _Job:
+    """One segment on its way from journal to Parquet."""
+
+    def __init__(self, root: Path, capture: Capture, segment: int, source: SealInput) -> None:
+        self._root = root
+        self._capture = capture
+        self._segment = segment
+        self._source = source
+        self._parts = PartDigests()
+        self._tally = Tally()
+        self._frames: list[Frame] = []
+        self._index: list[Index] = []
+        self._writer: SegmentWriter | None = None
+        self._temporary: Path | None = None
+        self.carry: Carry | None = None
+        self.interpreter = Interpreter()
+
+    def run(self, interpreter: Interpreter, carry: Carry | None) -> layout.SealedName | None:
+        """Do it all up to the commit."""
+        self.interpreter, self.carry = interpreter, carry
+        before = integrity_counts(interpreter.integrity)
+        checkpoint = self._checkpoint_here()
+        first_k = carry.k if carry is not None else None
+        carried = None
+        try:
+            for first_seq, count, records in self._source.runs():
+                k = first_seq >> BLOCK_SHIFT
+                self._parts.update(k, count, records)
+                if self.carry is None or self.carry.k != k:
+                    if self.carry is not None and self.carry.k == first_k:
+                        carried = self.carry.block()
+                    self.carry = Carry(k)
+                self.carry.update(records, count)
+                self._take(records)
+            if not self._tally.count:
+                return None
+            self._flush()
+            if carried is None and self.carry is not None and self.carry.k == first_k:
+                carried = self.carry.block()
+            digests = self._parts.blocks()
+            self._check_trailer(self._source.trailer, digests)
+            counts = subtract(integrity_counts(interpreter.integrity), before)
+            meta = self._meta(checkpoint, digests, carried, counts)
+            return self._commit(meta)
+        except BaseException:
+            if self._writer is not None:
+                self._writer.abandon()
+            if self._temporary is not None:
+                self._temporary.unlink(missing_ok=True)
+            raise
+
+    def _checkpoint_here(self) -> str:
+        """Make sure that this segment has its checkpoint; return the digest of the state."""
+        state = self.interpreter.save()
+        try:
+            if read_checkpoint(self._root, self._segment) == state:
+                return digest_of(state)
+        except (Damage, FileNotFoundError):
+            pass
+        return write_checkpoint(self._root, self._segment, state)
+
+    def _take(self, records: bytes) -> None:
+        step, add = self.interpreter.step, self._tally.add
+        frames, index = self._frames, self._index
+        for frame in split_records(records):
+            key = index_of(frame.kind, frame.payload)
+            add(frame, key, step(frame))
+            frames.append(frame)
+            index.append(key)
+            if len(frames) == BLOCK_ROWS:
+                self._flush()
+
+    def _flush(self) -> None:
+        if not self._frames:
+            return
+        if self._writer is None:
+            name = layout.sealed_name(self._segment, 0, 0, self._frames[0].ts_recv, "")
+            folder = (self._root / name.path).parent
+            if not folder.is_dir():
+                folder.mkdir(mode=folder.parent.stat().st_mode & 0o777, exist_ok=True)
+                layout.fsync_directory(folder.parent)
+            self._temporary = folder / f"{self._segment:06d}.parquet{layout.UNFINISHED}"
+            self._writer = SegmentWriter(self._temporary)
+        self._writer.add(self._frames, self._index)
+        self._frames.clear()
+        self._index.clear()
+
+    def _check_trailer(self, trailer: Trailer | None, digests: list[BlockDigest]) -> None:
+        if trailer is not None and (trailer.count, trailer.digests) != (
+            self._tally.count,
+            digests,
+        ):
+            raise self._damage("frames are not those its trailer vouches for")
+
+    def _damage(self, cause: str) -> Damage:
+        file = f"{layout.JOURNAL_DIR}/{self._segment:06d}.wal"
+        return Damage(
+            f"expected segment {self._segment} to seal exactly as recorded, but its {cause}; "
+            f"it stays in {file}: check the memory and disk of this machine, then run "
+            f"`recorder recover`",
+            file=file,
+            cause=cause,
+            segment=self._segment,
+            first_seq=self._source.first_seq,
+            last_seq=self._source.last_seq,
+        )
+
+    def _meta(
+        self,
+        checkpoint: str,
+        digests: list[BlockDigest],
+        carried: BlockDigest | None,
+        integrity: dict[str, int],
+    ) -> SegmentMeta:
+        tally, writer = self._tally, self._writer
+        first, last = tally.first, tally.last
+        if first is None or last is None or writer is None:
+            raise ValueError("a segment without frames has no metadata")
+        trailer = self._source.trailer
+        return SegmentMeta(
+            format=layout.FORMAT,
+            capture=self._capture.header.id,
+            segment=self._segment,
+            first_seq=first.seq,
+            last_seq=last.seq,
+            count=tally.count,
+            raw_bytes=tally.raw_bytes,
+            start=first.ts_recv,
+            end=last.ts_recv,
+            min_ts_recv=tally.min_ts_recv,
+            max_ts_recv=tally.max_ts_recv,
+            first_ts_mono=first.ts_mono,
+            last_ts_mono=last.ts_mono,
+            blocks=writer.blocks,
+            digests=digests,
+            carried=carried,
+            checkpoint=checkpoint,
+            parser=str(PARSER_VERSION),
+            events=tally.events,
+            gaps=tally.gaps,
+            unrecognized=tally.unrecognized,
+            integrity=integrity,
+            lost_rows=tally.lost_rows,
+            lost=tally.lost,
+            runs=tally.runs,
+            connections=tally.connections,
+            last_connection=tally.last_connection,
+            kinds=tally.kinds(),
+            channels=tally.channels(),
+            recorded=None if trailer is None else trailer.events,
+            recovered=self._source.is_repaired,
+        )
+
+    def _commit(self, meta: SegmentMeta) -> layout.SealedName:
+        """Finish, sync, re-read, rename. The rename is the commit."""
+        if self._writer is None or self._temporary is None:
+            raise ValueError("nothing to commit")
+        self._writer.close(meta)
+        temporary, self._writer = self._temporary, None
+        temporary.chmod(layout.file_mode(self._root))
+        layout.fsync_file(temporary)
+        write_checkpoint(self._root, self._segment + 1, self.interpreter.save())
+        self._check_copy(temporary, meta)
+        hash16 = file_hash(temporary)[:16]
+        name = layout.sealed_name(self._segment, meta.first_seq, meta.last_seq, meta.start, hash16)
+        temporary.rename(self._root / name.path)
+        layout.fsync_directory((self._root / name.path).parent)
+        return name
+
+    def _check_copy(self, temporary: Path, meta: SegmentMeta) -> None:
+        reader = SegmentReader(self._root, str(temporary.relative_to(self._root)), self._segment)
+        try:
+            if list(part_digests(reader)) != meta.digests:
+                raise self._damage("Parquet file does not read back equal to the journal")
+        finally:
+            reader.close()
+
+
+def part_digests(reader: SegmentReader) -> Iterator[BlockDigest]:
+    """Yield the block digests of the part that a sealed segment really holds, by reading it.
+
+    Raises:
+        Damage: a page cannot be read.
+    """
+    parts = PartDigests()
+    records: list[bytes] = []
+    k = -1
+    for block, groups in reader.blocks():
+        loaded = reader.load(block, groups, Selection())
+        for batch in () if loaded is None else loaded.batches():
+            for frame in batch.frames():
+                if frame.seq >> BLOCK_SHIFT != k:
+                    if records:
+                        parts.update(k, len(records), b"".join(records))
+                    records, k = [], frame.seq >> BLOCK_SHIFT
+                records.append(encode_record(frame))
+            if records:
+                parts.update(k, len(records), b"".join(records))
+                records = []
+    yield from parts.blocks()
+
+
+def file_hash(path: Path) -> str:
+    """Return the BLAKE2b-256 of a file, hex."""
+    total: hashlib.blake2b = new_hash()
+    with path.open("rb") as file:
+        while chunk := file.read(_READ_BYTES):
+            total.update(chunk)
+    return total.hexdigest()

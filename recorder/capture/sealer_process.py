@@ -1,0 +1,137 @@
+"""The recorder's end of the sealer: starts it, feeds it segments, restarts it when it dies.
+
+Responsible for keeping the recording independent of sealing: a dead or failing sealer leaves
+segments in the journal, where they are safe and readable. Refuses to seal anything itself:
+Arrow work under the recorder's own GIL would stall the socket reader.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+from recorder.errors import RecorderError
+
+_RESTARTS = 3
+
+
+class Answer(msgspec.Struct):
+    """One line of the sealer's standard output."""
+
+    segment: int
+    file: str | None = None
+    error: str | None = None
+
+
+class SealerProcess:
+    """A queue of segment numbers and the process that works through it."""
+
+    def __init__(self, root: Path, *, lock_fd: int) -> None:
+        self._root = root
+        self._lock_fd = lock_fd  # inherited: LOCK stays held while an orphan still writes
+        self._queue: deque[int] = deque()
+        self._changed = threading.Condition()
+        self._finishing = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
+        self._deaths = 0
+        self.sealed = 0
+        self.failure: RecorderError | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Segments submitted and not yet sealed."""
+        return len(self._queue)
+
+    def submit(self, segment: int) -> None:
+        """Queue a finished journal segment; starts the process with the first one."""
+        with self._changed:
+            self._queue.append(segment)
+            self._changed.notify_all()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sealing", daemon=True)
+                self._thread.start()
+
+    def wait_below(self, backlog: int) -> None:
+        """Wait until fewer than `backlog` segments wait, or sealing has failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._queue) < backlog or self.failure is not None)
+
+    def finish(self) -> None:
+        """Seal everything submitted, then end the process."""
+        with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        self._end_process()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._finishing)
+                if not self._queue or self.failure is not None:
+                    return
+                segment = self._queue[0]
+            failure = self._seal(segment)
+            with self._changed:
+                if failure is None:
+                    self._queue.popleft()
+                    self.sealed += 1
+                else:
+                    # Later segments need this one's checkpoint: stop here, all stay journals.
+                    self.failure = failure
+                self._changed.notify_all()
+
+    def _seal(self, segment: int) -> RecorderError | None:
+        said = "it died"
+        while self._deaths <= _RESTARTS:
+            answer = self._ask(segment)
+            if answer is not None and answer.error is None:
+                return None
+            if answer is not None:
+                said = answer.error or said
+                break
+            self._deaths += 1
+        return RecorderError(
+            f"expected the sealer to seal segment {segment} of {self._root}, but {said}; the "
+            f"frames are safe in its journal: run `recorder recover {self._root}`"
+        )
+
+    def _ask(self, segment: int) -> Answer | None:
+        """Send one segment and wait for its answer; None where the process died."""
+        try:
+            if self._process is None or self._process.poll() is not None:
+                self._process = self._start()
+            process = self._process
+            if process.stdin is None or process.stdout is None:
+                return None
+            process.stdin.write(b"%d\n" % segment)
+            process.stdin.flush()
+            line = process.stdout.readline()
+            return msgspec.json.decode(line, type=Answer) if line else None
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "recorder.capture.sealer", str(self._root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(self._lock_fd,),
+        )
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            process.communicate(b"quit\n", timeout=10)
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            process.kill()
+            process.wait()

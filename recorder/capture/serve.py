@@ -1,0 +1,191 @@
+"""Serve the frames of one snapshot: sealed segments and journals, block by block.
+
+Responsible for reading sources in order, ahead by one block in a thread of its own, and for
+turning what cannot be read into a `Problem` or a raised `Damage`. Refuses to list files or to
+retry: that is `reader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import msgspec
+
+from recorder.capture.batch import BATCH_ROWS, FrameBatch, batch_of, index_of
+from recorder.capture.journal import Block, Flaw, split_records
+from recorder.capture.journal_file import JournalFile
+from recorder.capture.segment import LoadedBlock, SegmentReader, Selection
+from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
+from recorder.errors import Damage, ExitCode
+from recorder.frame import Frame, Kind
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something that could not be read; seqs are inclusive, None where unknown."""
+
+    file: str
+    segment: int | None
+    first_seq: int | None
+    last_seq: int | None
+    cause: str
+
+
+class ReadReport(msgspec.Struct):
+    """What a read met on its way.
+
+    Attributes:
+        lost_rows: `lost` rows within the bounds, also where a filter dropped them.
+        torn_tail: a recorder died; the capture is not recovered yet.
+        problems: parts that were passed over.
+    """
+
+    lost_rows: int = 0
+    torn_tail: bool = False
+    problems: list[Problem] = msgspec.field(default_factory=list)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The contract for commands that read: 0 whole, 3 declared loss, 1 damage."""
+        if self.problems:
+            return ExitCode.FAILED
+        return ExitCode.LOSS if self.lost_rows or self.torn_tail else ExitCode.DONE
+
+    def add(self, damage: Damage) -> None:
+        """Note a part that could not be read."""
+        problem = Problem(
+            damage.file, damage.segment, damage.first_seq, damage.last_seq, damage.cause
+        )
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def serve(
+    snapshot: Snapshot, capture_id: str, wanted: Selection, report: ReadReport | None
+) -> Iterator[FrameBatch]:
+    """Yield the wanted frames of a snapshot in seq order.
+
+    Raises:
+        Damage: a part cannot be read, and there is no report.
+        FileNotFoundError: a file is gone; everything below it has been yielded.
+    """
+    for source in snapshot.sources:
+        if isinstance(source, SealedSource):
+            if source.last_seq >= wanted.first_seq and _up_to(wanted, source.first_seq):
+                yield from _serve_sealed(snapshot, source, wanted, report)
+        else:
+            yield from _serve_journal(snapshot, source, capture_id, wanted, report)
+
+
+def _up_to(wanted: Selection, seq: int) -> bool:
+    return wanted.last_seq is None or seq <= wanted.last_seq
+
+
+def _met(damage: Damage, report: ReadReport | None) -> None:
+    if report is None:
+        raise damage
+    report.add(damage)
+
+
+def _serve_sealed(
+    snapshot: Snapshot, source: SealedSource, wanted: Selection, report: ReadReport | None
+) -> Iterator[FrameBatch]:
+    try:
+        reader = SegmentReader(snapshot.root, source.path, source.segment)
+    except Damage as damage:
+        damage.first_seq, damage.last_seq = source.first_seq, source.last_seq
+        _met(damage, report)
+        return
+    try:
+        loads = [
+            (lambda b=block, g=groups: reader.load(b, g, wanted))
+            for block, groups in reader.blocks()
+            if block.last_seq >= wanted.first_seq and _up_to(wanted, block.first_seq)
+        ]
+        for loaded in _ahead(loads, report):
+            yield from loaded.batches()
+        if report is not None and reader.meta.lost_rows:
+            report.lost_rows += _count_lost(reader, wanted)
+    finally:
+        reader.close()
+
+
+def _ahead(
+    loads: Iterable[Callable[[], LoadedBlock | None]], report: ReadReport | None
+) -> Iterator[LoadedBlock]:
+    """Yield loaded blocks, reading one ahead: decompression releases the GIL."""
+    pending: Future[LoadedBlock | None] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="capture-read") as pool:
+        for load in [*loads, None]:
+            ready, pending = pending, None if load is None else pool.submit(load)
+            if ready is None:
+                continue
+            try:
+                loaded = ready.result()
+            except Damage as damage:
+                _met(damage, report)
+                continue
+            if loaded is not None:
+                yield loaded
+
+
+def _count_lost(reader: SegmentReader, wanted: Selection) -> int:
+    lost = Selection(
+        first_seq=wanted.first_seq, last_seq=wanted.last_seq, kinds=frozenset({Kind.LOST})
+    )
+    try:
+        loaded = [reader.load(block, groups, lost) for block, groups in reader.blocks()]
+    except Damage:
+        return 0  # already reported
+    return sum(block.rows for block in loaded if block is not None)
+
+
+def _serve_journal(
+    snapshot: Snapshot,
+    source: JournalSource,
+    capture_id: str,
+    wanted: Selection,
+    report: ReadReport | None,
+) -> Iterator[FrameBatch]:
+    pending: list[Frame] = []
+    with JournalFile(
+        snapshot.root, source.segment, capture_id=capture_id, size=source.size
+    ) as journal:
+        for part in journal.parts(from_seq=wanted.first_seq):
+            if isinstance(part, Flaw):
+                if part.at_end and source.is_last:
+                    # Bytes that are still being written, or that a dead recorder left.
+                    if report is not None and not snapshot.is_live:
+                        report.torn_tail = True
+                else:
+                    _met(_damage_of(part, source), report)
+                continue
+            if not isinstance(part, Block):
+                continue
+            if not _up_to(wanted, part.first_seq):
+                break
+            for frame in split_records(part.records):
+                if frame.seq < wanted.first_seq or not _up_to(wanted, frame.seq):
+                    continue
+                if report is not None and frame.kind is Kind.LOST:
+                    report.lost_rows += 1
+                if not wanted.filters or wanted.wants(frame, index_of(frame.kind, frame.payload)):
+                    pending.append(frame)
+            while len(pending) >= BATCH_ROWS:
+                yield batch_of(pending[:BATCH_ROWS])
+                del pending[:BATCH_ROWS]
+    if pending:
+        yield batch_of(pending)
+
+
+def _damage_of(flaw: Flaw, source: JournalSource) -> Damage:
+    last_seq = None if flaw.next_seq is None else flaw.next_seq - 1
+    return Damage(
+        f"expected whole blocks in {source.path}, found {flaw.cause} at bytes "
+        f"{flaw.offset} to {flaw.end}; `recorder recover` keeps the rest",
+        file=source.path,
+        cause=flaw.cause,
+        segment=source.segment,
+        first_seq=flaw.expected_seq,
+        last_seq=last_seq,
+    )

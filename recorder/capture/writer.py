@@ -1,0 +1,397 @@
+"""CaptureWriter: frames in, a capture directory out.
+
+Responsible for creating or continuing a capture, for the bounded queue in front of the disk, and
+for the order in which things end: journal, sealing, status, lock. Refuses to number or stamp
+frames (the caller does), to read a clock, and to block the caller on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from recorder import __version__
+from recorder.capture import layout
+from recorder.capture.appender import Appender
+from recorder.capture.digest import EventDigest
+from recorder.capture.journal import MAX_PAYLOAD_BYTES
+from recorder.capture.roll import Roller
+from recorder.capture.sealer_process import SealerProcess
+from recorder.errors import CaptureExists, RecorderError, UsageError
+from recorder.frame import Frame
+
+_BACKLOG_SEGMENTS = 8
+"""How many unsealed segments `wait_for_room` lets pile up before it waits for the sealer."""
+_STATUS_S = 1.0
+
+
+class WriterOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a capture is written.
+
+    Attributes:
+        segment_seconds: data time after which a segment ends; segment_bytes: records likewise.
+        sync_ms: longest time between a write and its fdatasync, milliseconds.
+        queue_bytes: payload bytes the queue may hold; `congested` is true from half of it on.
+        compress_journal: zstd blocks in the journal (less to write, a little more CPU).
+        private: directory 0700, files 0600.
+    """
+
+    segment_seconds: float = 60.0
+    segment_bytes: int = 64 << 20
+    sync_ms: int = 200
+    queue_bytes: int = 256 << 20
+    compress_journal: bool = False
+    private: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("segment_seconds", "segment_bytes", "sync_ms", "queue_bytes"):
+            if not getattr(self, name) > 0:
+                raise UsageError(
+                    f"expected {name} above 0, received {getattr(self, name)}; "
+                    f"leave it out for the default"
+                )
+
+
+class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a writer did.
+
+    Attributes:
+        frames: written by this writer. first_seq, last_seq: their range, None if none.
+        segments: sealed by this writer.
+    """
+
+    frames: int
+    first_seq: int | None
+    last_seq: int | None
+    segments: int
+
+
+class CaptureWriter:
+    """Write frames to a new capture, or append to one.
+
+    Use it as a context manager, or call `close()`: until then the last segment is in the journal
+    (readable, safe against a crash) and the lock is held.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        options: WriterOptions | None = None,
+        append: bool = False,
+        venue: str = "okx",
+        note: str | None = None,
+        reproducible: bool = False,
+    ) -> None:
+        """Create the capture, or recover and continue it.
+
+        Raises:
+            CaptureExists: something is there and `append` is false.
+            NotACapture: `append` to a directory that is none. UsageError: it is locked.
+            DiskFull, RecorderError: it cannot be created.
+        """
+        self.path = Path(path)
+        self.options = options or WriterOptions()
+        self._closed = False
+        self._status: dict[str, Any] = {}
+        self._lock_fd = -1
+        self.created = _prepare(self.path, append=append, private=self.options.private)
+        try:
+            self._lock_fd = layout.acquire_lock(self.path)
+            if self.created:
+                self.header = _new_header(venue=venue, note=note, reproducible=reproducible)
+                layout.write_new(
+                    self.path / layout.CAPTURE_FILE,
+                    msgspec.json.format(msgspec.json.encode(self.header), indent=2) + b"\n",
+                    mode=layout.file_mode(self.path),
+                )
+                segment, self._first_seq, self._next_connection = 0, 0, 0
+            else:
+                self.header = layout.read_header(self.path)
+                segment, self._first_seq, self._next_connection = _continue(self.path)
+            self._start(segment)
+        except OSError as error:
+            self._unlock()
+            raise UsageError(
+                f"expected to write a capture at {self.path}, but the system said "
+                f"{error.strerror or error}; choose a place that can be written"
+            ) from error
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _start(self, segment: int) -> None:
+        options = self.options
+        self._next_seq = self._first_seq
+        self._sealer = SealerProcess(self.path, lock_fd=self._lock_fd)
+        self._appender = Appender(
+            self.path,
+            capture_id=self.header.id,
+            segment=segment,
+            next_seq=self._first_seq,
+            roller=Roller(
+                segment_ns=round(options.segment_seconds * 1e9),
+                segment_bytes=options.segment_bytes,
+            ),
+            sync_s=options.sync_ms / 1000,
+            compress=options.compress_journal,
+            on_retired=self._sealer.submit,
+        )
+        self._congested = False
+        self._stop_status = threading.Event()
+        self._write_status()
+        self._status_thread = threading.Thread(target=self._run_status, name="status", daemon=True)
+        self._status_thread.start()
+
+    # --- state -----------------------------------------------------------------------------
+
+    @property
+    def next_seq(self) -> int:
+        """The number the next frame must have."""
+        return self._next_seq
+
+    @property
+    def next_connection(self) -> int:
+        """The first connection number not used in this capture."""
+        return self._next_connection
+
+    @property
+    def written_seq(self) -> int:
+        """Last seq whose `write()` returned: it survives the death of this process."""
+        return self._appender.written_seq
+
+    @property
+    def durable_seq(self) -> int:
+        """Last seq that is on the disk: it survives a power cut."""
+        return self._appender.durable_seq
+
+    @property
+    def queued_bytes(self) -> int:
+        """Payload bytes handed over and not yet written."""
+        return self._appender.queued_bytes
+
+    @property
+    def unsealed_segments(self) -> int:
+        """Finished segments that the sealer has not sealed yet."""
+        return self._sealer.waiting
+
+    @property
+    def congested(self) -> bool:
+        """True from half a queue on until it is below a quarter: stop reading sockets."""
+        queued = self._appender.queued_bytes
+        if queued * 2 >= self.options.queue_bytes:
+            self._congested = True
+        elif queued * 4 < self.options.queue_bytes:
+            self._congested = False
+        return self._congested
+
+    # --- writing ---------------------------------------------------------------------------
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Hand frames over; never waits for the disk. The caller must not change the sequence.
+
+        Raises:
+            DiskFull, RecorderError: an earlier write failed; nothing more is taken.
+            ValueError: numbers do not continue at `next_seq`, or a payload is too large.
+        """
+        if self._appender.failure is not None:
+            raise self._appender.failure
+        if self._closed:
+            raise ValueError(f"write to the closed capture {self.path}")
+        seq, connection, size = self._next_seq, self._next_connection, 0
+        for frame in frames:
+            length = len(frame.payload)
+            if frame.seq != seq or length > MAX_PAYLOAD_BYTES:
+                raise ValueError(
+                    f"expected frame {seq} with at most {MAX_PAYLOAD_BYTES} bytes, "
+                    f"received frame {frame.seq} with {length}"
+                )
+            seq += 1
+            size += length
+            if frame.connection >= connection:
+                connection = frame.connection + 1
+        if seq == self._next_seq:
+            return
+        self._next_seq, self._next_connection = seq, connection
+        self._appender.hand_over(frames, size)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until everything handed over is written (not: durable).
+
+        Raises:
+            TimeoutError: it took longer than `timeout` seconds.
+            DiskFull, RecorderError: writing failed.
+        """
+        target = self._next_seq - 1
+        appender = self._appender
+        if not appender.wait(lambda: appender.written_seq >= target, timeout):
+            raise TimeoutError(f"frames up to {target} were not written within {timeout} s")
+        if appender.failure is not None:
+            raise appender.failure
+
+    def wait_for_room(self) -> None:
+        """Wait until the queue and the sealer's backlog are small.
+
+        For producers that can outrun the disk (import, simulation); a live recorder pauses its
+        sockets by `congested` instead.
+        """
+        appender, limit = self._appender, self.options.queue_bytes // 4
+        if appender.queued_bytes > limit:
+            appender.wait(lambda: appender.queued_bytes <= limit, None)
+        self._sealer.wait_below(_BACKLOG_SEGMENTS)
+
+    def set_status(self, status: Mapping[str, Any]) -> None:
+        """Add fields (e.g. `connections`) to what `status.json` shows from now on."""
+        self._status = dict(status)
+
+    # --- the end ---------------------------------------------------------------------------
+
+    def close(self, *, event_digest: EventDigest | None = None) -> CloseReport:
+        """End the journal, seal every segment, release the lock. Safe to call twice.
+
+        Args:
+            event_digest: over the events delivered from these frames; kept in the last segment.
+
+        Raises:
+            DiskFull, RecorderError: something could not be written or sealed; what was written
+                before is whole, and `recorder recover` finishes the rest.
+        """
+        if not self._closed:
+            self._closed = True
+            try:
+                self._appender.finish(_recorded(event_digest))
+                self._sealer.finish()
+            finally:
+                self._stop_status.set()
+                self._status_thread.join()
+                (self.path / layout.STATUS_FILE).unlink(missing_ok=True)
+                self._unlock()
+        for failure in (self._appender.failure, self._sealer.failure):
+            if failure is not None:
+                raise failure
+        frames = self._next_seq - self._first_seq
+        return CloseReport(
+            frames=frames,
+            first_seq=self._first_seq if frames else None,
+            last_seq=self._next_seq - 1 if frames else None,
+            segments=self._sealer.sealed,
+        )
+
+    def __enter__(self) -> CaptureWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except RecorderError:
+            if error is None:  # an error of the body is the cause, and must not be hidden
+                raise
+
+    def _unlock(self) -> None:
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    # --- status.json -----------------------------------------------------------------------
+
+    def _run_status(self) -> None:
+        while not self._stop_status.wait(_STATUS_S):
+            self._write_status()
+
+    def _write_status(self) -> None:
+        appender = self._appender
+        status = {
+            "pid": os.getpid(),
+            "seq": self._next_seq - 1,
+            "written_seq": appender.written_seq,
+            "durable_seq": appender.durable_seq,
+            "queue": appender.queued_bytes,
+            "segment": appender.segment,
+            "unsealed_segments": self._sealer.waiting,
+            "connections": [],
+            **self._status,
+        }
+        try:
+            layout.replace_file(
+                self.path / layout.STATUS_FILE,
+                msgspec.json.encode(status) + b"\n",
+                mode=layout.file_mode(self.path),
+                durable=False,
+            )
+        except OSError:
+            return  # status is a courtesy; the journal reports a bad disk
+
+
+def _prepare(path: Path, *, append: bool, private: bool) -> bool:
+    """Make the directories; return whether the capture is new."""
+    try:
+        if path.exists() and not path.is_dir():
+            raise CaptureExists(
+                f"expected a directory or nothing at {path}, found a file; choose another name"
+            )
+        entries = sorted(os.listdir(path)) if path.is_dir() else []
+        if append and (path / layout.CAPTURE_FILE).exists():
+            layout.make_directories(path, private=False)
+            return False
+        # A LOCK alone is what remains of a recorder that died before its first write.
+        if [name for name in entries if name != layout.LOCK_FILE]:
+            if append:
+                layout.read_header(path)
+            raise CaptureExists(
+                f"expected nothing at {path} yet, found a directory with {entries[0]}; "
+                f"choose another name, or give --append to continue a capture"
+            )
+        layout.make_directories(path, private=private)
+    except OSError as error:
+        raise UsageError(
+            f"expected to create a capture at {path}, but the system said "
+            f"{error.strerror or error}; choose a place that can be written"
+        ) from error
+    return True
+
+
+def _new_header(*, venue: str, note: str | None, reproducible: bool) -> layout.CaptureHeader:
+    if reproducible:
+        return layout.CaptureHeader(
+            format=layout.FORMAT, id=layout.REPRODUCIBLE_ID, venue=venue, note=note
+        )
+    host = {
+        "name": platform.node(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "recorder": __version__,
+    }
+    return layout.CaptureHeader(
+        format=layout.FORMAT, id=secrets.token_hex(8), venue=venue, note=note, host=host
+    )
+
+
+def _continue(path: Path) -> tuple[int, int, int]:
+    """Recover an existing capture; return next segment, seq and connection."""
+    from recorder.capture.recover import recover_locked
+
+    return recover_locked(path).next_numbers
+
+
+def _recorded(digest: EventDigest | None) -> dict[str, int | str] | None:
+    if digest is None or digest.first_seq is None:
+        return None
+    return {
+        "first_seq": digest.first_seq,
+        "count": digest.count,
+        "digest": digest.hexdigest(),
+    }
