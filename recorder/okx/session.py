@@ -206,8 +206,9 @@ class Session:
     def handle(self, event: Event, now: int) -> list[Action]:
         """Take in one event of this connection; most change nothing."""
         if isinstance(event, Subscribed):
-            self._acked(event, now)
-        elif isinstance(event, Unsubscribed):
+            self._acked(event)  # nothing becomes due by an ack
+            return []
+        if isinstance(event, Unsubscribed):
             self._left(event, now)
         elif isinstance(event, VenueError):
             self._refused(event, now)
@@ -279,7 +280,7 @@ class Session:
         subscription = subscription_of(argument)
         return None if subscription is None else self._arguments.get(subscription.key)
 
-    def _acked(self, event: Subscribed, now: int) -> None:
+    def _acked(self, event: Subscribed) -> None:
         item = self._find(event.argument)
         if item is None or item.standing is Standing.LEAVING:
             return  # an ack repeated while we leave does not mean that we are back

@@ -23,9 +23,6 @@ _VALUE_BYTES_MAX = 512
 _RANK = {key: rank for rank, key in enumerate(ARGUMENT_KEYS)}
 _PAIRS = re.compile(r",(?=[A-Za-z]+=)")
 _PAIR = re.compile(r"([A-Za-z]+)=(.+)", re.DOTALL)
-_OPTION_ID = re.compile(r".+-\d{6}-[\d.]+-[CP]")
-_DATED_ID = re.compile(r"[^-]+-[^-]+-\d{6}")
-_PLAIN_ID = re.compile(r"[^-]+-[^-]+")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -213,21 +210,6 @@ def build_requests(
         requests.append(Request(request_id, operation, tuple(taken), payload))
         pending = pending[len(taken) :]
     return requests
-
-
-def instrument_type(instrument: str) -> str | None:
-    """Return the `instType` an instrument id shows by its form, None where it shows none.
-
-    `BTC-USDT` SPOT (or an index), `BTC-USDT-SWAP` SWAP, `BTC-USD-261225` FUTURES,
-    `BTC-USD-261225-50000-C` OPTION (OKX API docs, "instId").
-    """
-    if instrument.endswith("-SWAP"):
-        return "SWAP"
-    if _OPTION_ID.fullmatch(instrument):
-        return "OPTION"
-    if _DATED_ID.fullmatch(instrument):
-        return "FUTURES"
-    return "SPOT" if _PLAIN_ID.fullmatch(instrument) else None
 
 
 def _read_pairs(rest: str, text: str, channel: Channel) -> dict[str, str]:

@@ -1,0 +1,111 @@
+"""The progress line of a recording, and the one line that sums it up.
+
+Responsible for words and numbers a person can read at a glance. Refuses to write anything but
+warnings where standard error is no terminal: logs stay free of carriage returns.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, TextIO
+
+from recorder.clock import NS_PER_MS, NS_PER_SECOND
+from recorder.console import say
+
+if TYPE_CHECKING:
+    from recorder.live import Progress, RecordReport
+
+_QUIET_SECONDS = 3.0
+
+
+class ProgressLine:
+    """One line, rewritten each second; warnings go above it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._on_terminal = stream.isatty()
+        self._is_shown = False
+        self._seconds = self._messages = self._bytes = 0.0
+
+    def show(self, progress: Progress) -> None:
+        """Rewrite the line; does nothing where there is no terminal."""
+        if not self._on_terminal:
+            return
+        text = self.text(progress)
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write(f"\r\x1b[2K{text[:width]}")
+        self._stream.flush()
+        self._is_shown = True
+
+    def say(self, message: str) -> None:
+        """Print a line of its own to a person."""
+        self.clear()
+        say(message)
+
+    def clear(self) -> None:
+        """Remove the line, so that the next output starts on a clean one."""
+        if self._is_shown:
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
+            self._is_shown = False
+
+    def text(self, progress: Progress) -> str:
+        """Return the line: rates since the last call, totals, lag, what went wrong."""
+        counts = progress.counts
+        span = max(progress.seconds - self._seconds, 1e-9)
+        frame_rate = (counts.messages - self._messages) / span
+        byte_rate = (counts.bytes - self._bytes) / span
+        self._seconds, self._messages = progress.seconds, counts.messages
+        self._bytes = counts.bytes
+        parts = [
+            duration_text(progress.seconds),
+            f"{counts.messages:,} frames",
+            f"{frame_rate:,.0f}/s",
+            f"{byte_rate / 1e6:.2f} MB/s",
+            f"queue {progress.queued_bytes / 1e6:.1f} MB",
+            _lag_text(progress),
+            f"gaps {counts.gaps}",
+        ]
+        if counts.lost:
+            parts.append(f"lost {counts.lost:,}")
+        parts.append(f"sockets {progress.connected}/{progress.wanted}")
+        if counts.disconnects:
+            parts.append(f"disconnects {counts.disconnects}")
+        return "  ".join(parts)
+
+    def summary(self, report: RecordReport, out: str) -> str:
+        """Return the line that sums a recording up."""
+        parts = [
+            f"recorded {report.messages:,} frames ({report.bytes / 1e6:.2f} MB) "
+            f"in {duration_text(report.seconds)} to {out}: {report.stopped_by}",
+            f"{report.gaps} gaps",
+            f"{report.lost} lost",
+            f"{report.disconnects} disconnects",
+        ]
+        if report.refused:
+            parts.append(f"{len(report.refused)} subscriptions refused")
+        if report.handler_errors:
+            parts.append(f"{report.handler_errors} handler errors")
+        return ", ".join(parts)
+
+
+def duration_text(seconds: float) -> str:
+    """Return `12.3 s`, `4:05` or `27:04:05`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _lag_text(progress: Progress) -> str:
+    """Return how far behind the venue's clock the data is, or how long nothing has come."""
+    counts = progress.counts
+    if counts.last_recv is None:
+        return "nothing yet"
+    silent = (progress.now - counts.last_recv) / NS_PER_SECOND
+    if silent > _QUIET_SECONDS:
+        return f"silent {duration_text(silent)}"
+    if counts.last_event is None:
+        return "lag -"
+    return f"lag {(counts.last_recv - counts.last_event) / NS_PER_MS:,.0f} ms"

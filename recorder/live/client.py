@@ -1,0 +1,319 @@
+"""Client: all conversations of one recording, from the first row to the last.
+
+Responsible for which endpoints are needed, for the instrument lists at the start, for when a
+recording ends, and for ending it without losing a frame. Refuses to know the wire: that is `okx`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from recorder.clock import NS_PER_SECOND
+from recorder.errors import StartError, UsageError
+from recorder.frame import NO_CONNECTION, Kind
+from recorder.live.config import Limits, LinkOptions
+from recorder.live.connection import Closed, read_clocks
+from recorder.live.endpoint import Endpoint
+from recorder.live.pipeline import Pipeline
+from recorder.live.report import Progress, run_row
+from recorder.live.rest import RestFailure, fetch
+from recorder.live.schedule import ConnectionLimit
+from recorder.okx.channels import ENDPOINTS, channel_of
+from recorder.okx.hosts import Hosts
+from recorder.okx.instruments import instrument_requests
+from recorder.okx.session import Refusal
+from recorder.okx.subscription import Subscription
+
+_REFUSALS_TOLD = 3
+
+
+def route_to_endpoints(
+    subscriptions: Sequence[Subscription],
+) -> dict[str, list[Subscription]]:
+    """Sort subscriptions, each once, by the endpoint that serves them.
+
+    `books-l2-tbt` and `books50-l2-tbt` are let through: the venue wants a login for them on its
+    public socket and will say so, a local replay server of an old session does not.
+
+    Raises:
+        UsageError: there are none, or one needs a login.
+    """
+    if not subscriptions:
+        raise UsageError(
+            "expected at least one subscription, received none; "
+            "e.g. --subscribe books:BTC-USDT --subscribe trades:BTC-USDT"
+        )
+    found: dict[str, list[Subscription]] = {name: [] for name in ENDPOINTS}
+    for subscription in dict.fromkeys(subscriptions):
+        channel = channel_of(subscription.channel)
+        if channel.endpoint == "private" or (channel.login and not channel.is_book):
+            raise UsageError(
+                f"expected channels without a login, received {channel.name}, which is an "
+                f"account's own; this version records public and business channels only"
+            )
+        found[channel.endpoint].append(subscription)
+    return {name: wanted for name, wanted in found.items() if wanted}
+
+
+class Client:
+    """Run the sessions of one recording.
+
+    Args:
+        pipeline: where everything goes.
+        hosts: where the venue is.
+        subscriptions: what to hold.
+        limits: when to end. link: how sockets are kept.
+        rest: fetch the instrument lists at the start.
+        options: for the `run` row, as the user gave them; without secrets.
+        notify: told one sentence when a person should know something.
+        on_progress: called once a second.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        hosts: Hosts,
+        subscriptions: Sequence[Subscription],
+        *,
+        limits: Limits,
+        link: LinkOptions,
+        rest: bool,
+        options: Mapping[str, Any],
+        notify: Callable[[str], None],
+        on_progress: Callable[[Progress], None],
+        queued_bytes: Callable[[], int],
+        set_status: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self.stopped_by = ""
+        self._pipeline = pipeline
+        self._hosts = hosts
+        self._subscriptions = tuple(dict.fromkeys(subscriptions))
+        self._limits = limits
+        self._open_timeout = link.open_timeout
+        self._rest = rest
+        self._options = options
+        self._notify = notify
+        self._on_progress = on_progress
+        self._queued_bytes = queued_bytes
+        self._set_status = set_status
+        self._ended = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._was_connected = False
+        self._duration_timer: asyncio.TimerHandle | None = None
+        self._started = read_clocks().ts_mono
+        pipeline.on_full = lambda: self._end("frame count reached")
+        limit, random = ConnectionLimit(), Random()  # jitter, not secrecy
+        self._endpoints = [
+            Endpoint(
+                name, hosts.endpoint(name), wanted, pipeline, self,
+                options=link, limit=limit, random=random, notify=notify,
+            )
+            for name, wanted in route_to_endpoints(subscriptions).items()
+        ]  # fmt: skip
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start, s."""
+        return (read_clocks().ts_mono - self._started) / NS_PER_SECOND
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What the venue refused, by the latest conversations."""
+        return [refusal for endpoint in self._endpoints for refusal in endpoint.refusals]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Record until `stop` is set or a limit is reached; then close every socket properly.
+
+        Raises:
+            StartError: no socket could be opened in time, or the venue refused for good.
+            RecorderError: the disk takes no more.
+        """
+        info = run_row(self._options)
+        self._pipeline.row(NO_CONNECTION, Kind.RUN, info, read_clocks())
+        loop = asyncio.get_running_loop()
+        patience = self._limits.connect_timeout
+        timers = []
+        if patience is not None:
+            timers.append(loop.call_later(patience, self._give_up, patience))
+        if self._limits.duration is not None:
+            # A duration also counts while nothing can be reached.
+            latest = self._open_timeout if patience is None else patience
+            timers.append(loop.call_later(latest, self._start_duration))
+        conversations = [asyncio.create_task(item.run()) for item in self._endpoints]
+        others = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._keep_house())]
+        if self._rest:
+            others.append(asyncio.create_task(self._fetch_instruments()))
+        try:
+            await self._until_ended(conversations)
+        finally:
+            for timer in timers:
+                timer.cancel()
+            if self._duration_timer is not None:
+                self._duration_timer.cancel()
+            for endpoint in self._endpoints:
+                endpoint.stop(self.stopped_by or "stopped")
+            results = await asyncio.gather(*conversations, return_exceptions=True)
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+        self._raise_failure(results)
+
+    # --- Watcher ---------------------------------------------------------------------------
+
+    def on_connected(self, endpoint: Endpoint) -> None:
+        """Note that the venue can be reached at all."""
+        self._was_connected = True
+
+    def on_acked(self, endpoint: Endpoint) -> None:
+        """Let the duration begin."""
+        self._start_duration()
+
+    def on_refused(self, endpoint: Endpoint) -> None:
+        """End when the venue refused everything there is, in the first conversations."""
+        if all(item.all_refused and item.times_opened == 1 for item in self._endpoints):
+            refusals = self.refusals
+            shown = "; ".join(
+                f"{item.code} for {item.subscription} ({item.message})"
+                for item in refusals[:_REFUSALS_TOLD]
+            )
+            more = len(refusals) - _REFUSALS_TOLD
+            self.on_failure(
+                StartError(
+                    f"expected the venue to accept at least one subscription, received {shown}"
+                    f"{f' and {more} more' if more > 0 else ''}; check channels and instruments"
+                )
+            )
+
+    def on_disconnected(self, endpoint: Endpoint, closed: Closed) -> bool:
+        """Decide whether an endpoint is tried again."""
+        if self._ended.is_set():
+            return False
+        if closed.is_final and endpoint.times_opened == 0:
+            # Only before it ever worked: in a recording of weeks a proxy's 403 passes.
+            self.on_failure(
+                StartError(
+                    f"expected a WebSocket at {endpoint.url}, received {closed.reason}; "
+                    f"check the address (--url, --region)"
+                )
+            )
+            return False
+        return not (self._limits.until_closed and closed.opened and closed.by != "recorder")
+
+    def on_failure(self, error: BaseException) -> None:
+        """End the recording because of an error."""
+        if self._failure is None and not self._ended.is_set():
+            self._failure = error
+        self._end("failure")
+
+    # --- internals -------------------------------------------------------------------------
+
+    def _end(self, reason: str) -> None:
+        if not self._ended.is_set():
+            self.stopped_by = reason
+            self._ended.set()
+
+    def _give_up(self, patience: float) -> None:
+        if not self._was_connected:
+            addresses = ", ".join(item.url for item in self._endpoints)
+            self.on_failure(
+                StartError(
+                    f"expected a connection to {addresses} within {patience:g} s, received none; "
+                    f"check the address and the network, or raise --connect-timeout"
+                )
+            )
+
+    def _start_duration(self) -> None:
+        if self._limits.duration is not None and self._duration_timer is None:
+            loop = asyncio.get_running_loop()
+            self._duration_timer = loop.call_later(
+                self._limits.duration, self._end, "duration reached"
+            )
+
+    async def _until_ended(self, conversations: Sequence[asyncio.Task[None]]) -> None:
+        """Wait for the end, or for all endpoints to have ended by themselves."""
+        ended = asyncio.create_task(self._ended.wait())
+        pending: set[asyncio.Task[Any]] = set(conversations)
+        while pending and not self._ended.is_set():
+            done, _ = await asyncio.wait({ended, *pending}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done & pending:
+                pending.discard(task)
+                if task.exception() is not None:
+                    self.on_failure(task.exception() or RuntimeError())
+        ended.cancel()
+        self._end("closed by the venue")
+
+    def _raise_failure(self, results: Sequence[BaseException | None]) -> None:
+        if self._failure is None:
+            for result in results:
+                if isinstance(result, Exception):
+                    self._failure = result
+        never = self.stopped_by == "duration reached" and not self._was_connected
+        if self._failure is None and never:
+            addresses = ", ".join(item.url for item in self._endpoints)
+            self._failure = StartError(
+                f"expected a connection to {addresses} while recording, received none; "
+                f"check the address and the network"
+            )
+        if self._failure is not None:
+            raise self._failure
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._end("stopped")
+
+    async def _keep_house(self) -> None:
+        """Once a second: look at the clocks, say how it goes."""
+        while True:
+            await asyncio.sleep(1.0)
+            stamp = read_clocks()
+            try:
+                self._pipeline.tick(stamp)
+            except Exception as error:  # noqa: BLE001  # ends the recording, with its own words
+                self.on_failure(error)
+                return
+            connections = [
+                {"endpoint": item.name, "connection": item.connection, "open": item.is_connected}
+                for item in self._endpoints
+            ]
+            self._set_status({"connections": connections})
+            self._on_progress(
+                Progress(
+                    seconds=self.seconds,
+                    counts=self._pipeline.counts,
+                    queued_bytes=self._queued_bytes(),
+                    connected=sum(item.is_connected for item in self._endpoints),
+                    wanted=len(self._endpoints),
+                    now=stamp.ts_recv,
+                )
+            )
+
+    async def _fetch_instruments(self) -> None:
+        """Record the instrument lists; a failure is a row and a warning, never the end."""
+        for path in instrument_requests(self._subscriptions):
+            number = self._pipeline.new_connection()
+            line = f"GET {path} HTTP/1.1"
+            failure = None
+            try:
+                self._pipeline.sent(number, line.encode(), read_clocks())
+                body = await fetch(self._hosts.rest + path, demo_trading=self._hosts.demo_trading)
+                self._pipeline.body(number, body, read_clocks())
+            except RestFailure as error:
+                failure = Closed(error.status, error.reason, "venue", False)
+                self._notify(
+                    f"warning: no instruments by REST from {self._hosts.rest} ({error.reason}); "
+                    f"recording goes on"
+                )
+            except asyncio.CancelledError:
+                failure = Closed(None, "stopped before an answer came", "recorder", False)
+                raise
+            except Exception as error:  # noqa: BLE001  # the disk; ends the recording
+                self.on_failure(error)
+                return
+            finally:
+                if failure is not None and self._failure is None:
+                    row = {"code": failure.code, "reason": failure.reason, "by": failure.by}
+                    row_stamp = read_clocks()
+                    self._pipeline.row(number, Kind.CLOSED, {**row, "opened": False}, row_stamp)

@@ -1,0 +1,166 @@
+"""`record`: open a capture, run a client into it, close it, report.
+
+Responsible for the one function that programs and the command line call. Refuses to do anything at
+import, to install signal handlers and to own the caller's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from recorder.capture.writer import CaptureWriter, CloseReport, WriterOptions
+from recorder.errors import ExitCode
+from recorder.live.client import Client, route_to_endpoints
+from recorder.live.config import Limits, LinkOptions
+from recorder.live.pipeline import Pipeline
+from recorder.live.report import Progress, RecordReport, refusal_row
+from recorder.okx.hosts import hosts_at, hosts_of
+from recorder.okx.subscription import Subscription, parse_subscription
+from recorder.strategy import handler_of
+
+
+async def record(
+    out: str | os.PathLike[str],
+    subscriptions: Sequence[Subscription | str],
+    *,
+    url: str | None = None,
+    region: str = "global",
+    demo_trading: bool = False,
+    rest: bool = True,
+    duration: float | None = None,
+    frames: int | None = None,
+    until_closed: bool = False,
+    connect_timeout: float | None = None,
+    append: bool = False,
+    note: str | None = None,
+    digest: bool = False,
+    on_event: object | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
+    stop: asyncio.Event | None = None,
+    link: LinkOptions | None = None,
+    writer_options: WriterOptions | None = None,
+) -> RecordReport:
+    """Record subscriptions of OKX into a capture until stopped.
+
+    Args:
+        out: directory of the capture; must not exist yet unless `append`.
+        subscriptions: `Subscription`s, or texts such as `books:BTC-USDT`.
+        url: base address such as `ws://127.0.0.1:8765/ws/v5`; None means the venue.
+        region: `global`, `us` or `eea`; demo_trading: the venue's demo.
+        rest: record the instrument lists at the start.
+        duration: seconds from the first ack; frames: received text messages; until_closed: end
+            when the venue closed every socket. The first limit that is reached ends it.
+        connect_timeout: seconds until a venue that cannot be reached is given up; None: never.
+        append: continue the capture at `out`. note: kept in a new capture's header.
+        digest: hash the events as delivered, for comparison with a replay.
+        on_event: a handler `(event, context)` or an object with `on_event`; it runs in the
+            event loop, must be quick, and cannot end the recording by raising.
+        on_progress: called once a second. notify: called with warnings, one sentence each.
+        stop: set it to end the recording; every frame received before the venue's close is stored.
+        link: how sockets are kept. writer_options: how the capture is written.
+
+    Raises:
+        UsageError: the arguments; nothing was connected to. CaptureExists: `out` is there.
+        StartError: the venue could not be reached in time or refused for good.
+        DiskFull: the disk takes no more; what was written before is whole.
+    """
+    wanted = [parse_subscription(item) if isinstance(item, str) else item for item in subscriptions]
+    route_to_endpoints(wanted)
+    hosts = (
+        hosts_of(region, demo_trading=demo_trading)
+        if url is None
+        else hosts_at(url, demo_trading=demo_trading)
+    )
+    limits = Limits(
+        duration=duration,
+        frames=frames,
+        until_closed=until_closed,
+        connect_timeout=connect_timeout,
+    )
+    link = link or LinkOptions()
+    writer_options = writer_options or WriterOptions()
+    handler = None if on_event is None else handler_of(on_event)
+    options: dict[str, Any] = {
+        "subscriptions": [str(item) for item in wanted],
+        "url": hosts.websocket,
+        "rest": hosts.rest if rest else None,
+        "demo_trading": demo_trading,
+        "duration": duration,
+        "frames": frames,
+        "until_closed": until_closed,
+        "connect_timeout": connect_timeout,
+        "ping_after": link.ping_after,
+        "pong_timeout": link.pong_timeout,
+        "resync": link.resync,
+        "segment_seconds": writer_options.segment_seconds,
+        "segment_bytes": writer_options.segment_bytes,
+        "sync_ms": writer_options.sync_ms,
+        "append": append,
+    }
+    # In a thread: continuing a capture may have to recover it first.
+    writer = await asyncio.to_thread(
+        CaptureWriter, out, options=writer_options, append=append, note=note
+    )
+    pipeline = None
+    try:
+        pipeline = Pipeline(
+            writer,
+            handler=handler,
+            digest=digest,
+            text_limit=frames,
+            notify=notify,
+        )
+        client = Client(
+            pipeline,
+            hosts,
+            wanted,
+            limits=limits,
+            link=link,
+            rest=rest,
+            options=options,
+            notify=notify,
+            on_progress=on_progress,
+            queued_bytes=lambda: writer.queued_bytes,
+            set_status=writer.set_status,
+        )
+        await client.run(stop or asyncio.Event())
+    except BaseException:
+        # Sealing what there is must not hide why the recording ended.
+        await asyncio.gather(
+            asyncio.to_thread(writer.close if pipeline is None else pipeline.close),
+            return_exceptions=True,
+        )
+        raise
+    seconds = client.seconds
+    closed = await asyncio.to_thread(pipeline.close)
+    return _report(pipeline, client, closed, seconds)
+
+
+def _report(
+    pipeline: Pipeline, client: Client, closed: CloseReport, seconds: float
+) -> RecordReport:
+    counts, digest = pipeline.counts, pipeline.event_digest
+    refusals = client.refusals
+    return RecordReport(
+        frames=closed.frames,
+        messages=counts.messages,
+        bytes=counts.bytes,
+        events=counts.events,
+        seconds=round(seconds, 3),
+        lost=counts.lost,
+        gaps=counts.gaps,
+        connections=counts.connections,
+        disconnects=counts.disconnects,
+        refused=[refusal_row(item) for item in refusals],
+        handler_errors=counts.handler_errors,
+        segments=closed.segments,
+        first_seq=closed.first_seq,
+        last_seq=closed.last_seq,
+        stopped_by=client.stopped_by,
+        output_digest=None if digest is None else digest.hexdigest(),
+        exit_code=ExitCode.LOSS if counts.lost or refusals else ExitCode.DONE,
+    )

@@ -1,0 +1,111 @@
+"""What a recording tells about itself: while it runs, when it ends, and in its `run` row.
+
+Responsible for these three shapes. Refuses to print.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from recorder import __version__
+from recorder.errors import ExitCode
+from recorder.live.pipeline import Counts
+from recorder.okx.parser import PARSER_VERSION
+from recorder.okx.session import Refusal
+
+_LIBRARIES = ("websockets", "msgspec", "pyarrow", "zstandard")
+
+
+class Progress(NamedTuple):
+    """A look at a running recording.
+
+    Attributes:
+        seconds: since the start. counts: everything so far.
+        queued_bytes: handed to the writer and not yet written.
+        connected: open sockets; wanted: sockets there should be.
+        now: wall clock, ns since the Unix epoch.
+    """
+
+    seconds: float
+    counts: Counts
+    queued_bytes: int
+    connected: int
+    wanted: int
+    now: int
+
+
+class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """How a recording went.
+
+    Attributes:
+        frames: rows of every kind written in this run; messages: received ones among them.
+        bytes: payload bytes received. events: delivered. seconds: wall time of the run.
+        lost: frames known to be lost; gaps: sequence gaps; connections: sockets, attempts and
+            REST exchanges; disconnects: sockets that closed after having been open.
+        refused: subscriptions the venue refused, with its code and words.
+        handler_errors: exceptions that handlers raised. segments: sealed files.
+        first_seq, last_seq: range written, None if nothing was.
+        stopped_by: why it ended, in words.
+        output_digest: over the delivered events, None unless asked for.
+        exit_code: 0, or 3 where something was lost or refused.
+    """
+
+    frames: int
+    messages: int
+    bytes: int
+    events: int
+    seconds: float
+    lost: int
+    gaps: int
+    connections: int
+    disconnects: int
+    refused: list[dict[str, str]]
+    handler_errors: int
+    segments: int
+    first_seq: int | None
+    last_seq: int | None
+    stopped_by: str
+    output_digest: str | None
+    exit_code: ExitCode
+
+
+def refusal_row(refusal: Refusal) -> dict[str, str]:
+    """Return a refusal as JSON shows it."""
+    return {
+        "subscription": str(refusal.subscription),
+        "code": refusal.code,
+        "message": refusal.message,
+    }
+
+
+def run_row(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the payload of the `run` row: what recorded, how it was told to, since which boot.
+
+    The host's name and paths are left out; credentials are never among the options.
+    """
+    versions = {"recorder": __version__, "parser": PARSER_VERSION}
+    versions["python"] = platform.python_version()
+    for name in _LIBRARIES:
+        versions[name] = metadata.version(name)
+    return {
+        "versions": versions,
+        "system": f"{platform.system()} {platform.machine()}",
+        "options": dict(options),
+        "boot_id": _boot_id(),
+        "pid": os.getpid(),
+    }
+
+
+def _boot_id() -> str | None:
+    """Return what tells one boot's monotonic clock from another's, where the system has it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
