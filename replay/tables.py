@@ -176,7 +176,7 @@ def _levels(side: str) -> Callable[[Sequence[Row]], pa.Array]:
     """Return a reader of one side of book updates as list<struct<price, size, orders>>."""
     get = attrgetter(side)
 
-    def values(rows: Sequence[Row]) -> pa.Array:
+    def values(rows: Sequence[Row]) -> pa.Array[Any]:
         sides = [get(row) for row in rows]
         offsets = pa.array([0, *accumulate(map(len, sides))], type=pa.int32())
         flat = list(chain.from_iterable(sides))
@@ -185,7 +185,7 @@ def _levels(side: str) -> Callable[[Sequence[Row]], pa.Array]:
             pa.array([level.size for level in flat], type=pa.float64()),
             pa.array([level.orders for level in flat], type=pa.int64()),
         ]
-        structs = pa.StructArray.from_arrays(fields, fields=list(LEVEL))
+        structs = pa.StructArray.from_arrays(fields, fields=list(LEVEL.fields))
         return pa.ListArray.from_arrays(offsets, structs)
 
     return values

@@ -12,7 +12,6 @@ from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-import msgspec
 import pyarrow as pa
 
 from recorder.book import Books
@@ -107,7 +106,7 @@ class _Best(NamedTuple):
     is_whole: bool
 
 
-def _best(event: BookUpdate | Quote, books: Books) -> _Best | None:
+def _best(event: BookUpdate | Quote, books: Books) -> _Best:
     if isinstance(event, Quote):
         return _Best(
             event,
@@ -118,19 +117,20 @@ def _best(event: BookUpdate | Quote, books: Books) -> _Best | None:
             event.ask_size,
             is_whole=True,
         )
-    book = books.get(event.instrument, event.channel)
-    if book is None:
-        return None
-    bid, ask = book.best_bid(), book.best_ask()
-    return _Best(
-        event,
-        event.channel,
-        None if bid is None else bid.price,
-        None if bid is None else bid.size,
-        None if ask is None else ask.price,
-        None if ask is None else ask.size,
-        is_whole=book.is_whole,
-    )
+    for book in books.of(event.instrument):
+        # Redundant connections keep a book each; this one is the one just changed.
+        if book.seq == event.seq and book.channel == event.channel and book.is_whole:
+            bid, ask = book.best_bid(), book.best_ask()
+            return _Best(
+                event,
+                event.channel,
+                None if bid is None else bid.price,
+                None if bid is None else bid.size,
+                None if ask is None else ask.price,
+                None if ask is None else ask.size,
+                is_whole=True,
+            )
+    return _Best(event, event.channel, None, None, None, None, is_whole=False)
 
 
 BBO = View(
@@ -148,7 +148,12 @@ BBO = View(
         _column("bid_size", _FLOAT, attribute("bid_size"), COMMENTS["size"]),
         _column("ask_price", _FLOAT, attribute("ask_price"), "in quote currency; NULL: no offer"),
         _column("ask_size", _FLOAT, attribute("ask_size"), COMMENTS["size"]),
-        _column("is_whole", _BOOL, attribute("is_whole"), "false after a gap: do not trust it"),
+        _column(
+            "is_whole",
+            _BOOL,
+            attribute("is_whole"),
+            "false where updates are missing: then no prices",
+        ),
     ),
     row=_best,
 )

@@ -1,0 +1,257 @@
+"""Scans: a capture as Arrow datasets that make their rows when they are read.
+
+Responsible for the two kinds of dataset that DuckDB reads, of events and of frames, and for
+reading no more of the capture than the filter needs. Refuses to keep anything: each scan streams
+from the capture through the parser or the interpreter, in bounded memory, and ends.
+
+Theory of operation. DuckDB asks a registered dataset for a scanner, giving the columns and the
+part of the filter that it pushes down. From these follow the channels, kinds, instruments and the
+window of frames that can matter (`recorder.okx.origins` knows where each event type comes from).
+Every scan sees the frames up to the snapshot's last number, so that all views of a connection
+agree, whatever is recorded, sealed or compacted meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import merge
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from recorder.book import Books
+from recorder.capture.batch import FrameBatch
+from recorder.capture.reader import Capture, ReadReport
+from recorder.event import Event
+from recorder.frame import LABELS, Frame, Kind
+from recorder.okx.origins import ARGUMENT_CHANNELS, ORIGINS, Origin
+from recorder.okx.parser import Parser
+from replay.pushdown import Bounds, bounds_of, columns_in, interval, texts
+from replay.tables import BatchBuilder, View
+
+FRAMES = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("ts_recv", pa.int64()),
+        ("ts_mono", pa.int64()),
+        ("connection", pa.int32()),
+        ("kind", pa.string()),
+        ("channel", pa.string()),
+        ("instrument", pa.string()),
+        ("payload", pa.binary()),
+    ]
+)
+
+
+class Extent(NamedTuple):
+    """Which frames of a capture a connection sees, and what its scans met.
+
+    Attributes:
+        last_seq: inclusive; -1 for an empty capture.
+        gaps: seq ranges, inclusive, that DuckDB does not read from Parquet itself.
+        report: losses and problems of all scans.
+        failures: what stopped a scan; DuckDB keeps only the text of it.
+    """
+
+    capture: Capture
+    last_seq: int
+    gaps: list[tuple[int, int]]
+    report: ReadReport
+    failures: list[Exception]
+
+
+class _Scan(ds.InMemoryDataset):
+    """A dataset whose scanner makes record batches on demand."""
+
+    def __init__(self, schema: pa.Schema, extent: Extent) -> None:
+        super().__init__(schema.empty_table())
+        self.extent = extent
+
+    def scanner(
+        self,
+        columns: list[str] | None = None,
+        filter: Any = None,  # noqa: A002
+        **options: Any,
+    ) -> ds.Scanner:
+        """Return a scanner over fresh batches; called by DuckDB for each scan of a query."""
+        names = list(self.schema.names if columns is None else columns)
+        if filter is not None:
+            # The filter is applied behind the batches, so its columns must be in them.
+            names += [name for name in columns_in(filter, self.schema.names) if name not in names]
+        schema = pa.schema([self.schema.field(name) for name in names or self.schema.names[:1]])
+        batches = self._guarded(self._batches(schema, bounds_of(filter)))
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        return ds.Scanner.from_batches(reader, columns=columns, filter=filter)
+
+    def _batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[pa.RecordBatch]:
+        raise NotImplementedError
+
+    def _guarded(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except Exception as error:
+            self.extent.failures.append(error)
+            raise
+
+    def _window(self, bounds: Bounds) -> dict[str, Any]:
+        """Return the arguments that read no more frames than the bounds allow.
+
+        The upper bound of ts_recv is not among them: where the wall clock stepped back, frames
+        behind the first late one are early again.
+        """
+        low, high = interval(bounds, "seq")
+        start, _ = interval(bounds, "ts_recv")
+        last = self.extent.last_seq
+        return {
+            "first_seq": low,
+            "last_seq": last if high is None else min(high, last),
+            "start": start,
+            "report": self.extent.report,
+        }
+
+
+class FrameScan(_Scan):
+    """Frames as rows: the part of a capture that is not in Parquet yet."""
+
+    def __init__(self, extent: Extent) -> None:
+        super().__init__(FRAMES, extent)
+
+    def _batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[pa.RecordBatch]:
+        labels = texts(bounds, "kind")
+        kinds = None if labels is None else [kind for kind in Kind if kind.label in labels]
+        for first, last in self.extent.gaps:
+            window = self._window(bounds)
+            window["first_seq"] = max(first, window["first_seq"] or 0)
+            window["last_seq"] = min(last, window["last_seq"])
+            for batch in self.extent.capture.batches(
+                **window,
+                channels=texts(bounds, "channel"),
+                instruments=texts(bounds, "instrument"),
+                kinds=kinds,
+            ):
+                yield _columns_of(batch, schema)
+
+
+def _columns_of(batch: FrameBatch, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = []
+    for field in schema:
+        values = getattr(batch, field.name)
+        if field.name == "kind":
+            values = [LABELS[kind] for kind in values]
+        arrays.append(pa.array(values, type=field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+class EventScan(_Scan):
+    """One view of events as rows."""
+
+    def __init__(self, view: View, extent: Extent) -> None:
+        super().__init__(view.schema, extent)
+        self.view = view
+
+    def _batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[pa.RecordBatch]:
+        builder = BatchBuilder(self.view, schema.names)
+        add = builder.add
+        for event, books in self._events(bounds):
+            if add(event, books):
+                yield builder.take().select(schema.names)
+        yield builder.take().select(schema.names)
+
+    def _events(self, bounds: Bounds) -> Iterator[tuple[Event, Books]]:
+        names = texts(bounds, "type")
+        takes = tuple(
+            event_type
+            for event_type in self.view.takes
+            if names is None or event_type.__name__ in names
+        )
+        origins = [ORIGINS[event_type] for event_type in takes]
+        frames = self._frames(origins, bounds)
+        if any(origin.has_state for origin in origins) or self.view.row is not None:
+            first = next(frames, None)
+            if first is None:
+                return
+            interpreter = self.extent.capture.interpreter_before(first.seq)
+            step, books = interpreter.step, interpreter.books
+            for event in step(first):
+                if isinstance(event, takes):
+                    yield event, books
+        else:
+            step, books = Parser().parse, Books()
+        for frame in frames:
+            for event in step(frame):
+                if isinstance(event, takes):
+                    yield event, books
+
+    def _frames(self, origins: list[Origin], bounds: Bounds) -> Iterator[Frame]:
+        """Return every frame that may give such events, in seq order."""
+        reads = [self._read(read, bounds) for read in plan(origins, texts(bounds, "instrument"))]
+        return reads[0] if len(reads) == 1 else merge(*reads, key=attrgetter("seq"))
+
+    def _read(self, read: Read, bounds: Bounds) -> Iterator[Frame]:
+        batches = self.extent.capture.batches(
+            **self._window(bounds),
+            channels=read.channels,
+            instruments=read.instruments,
+            kinds=read.kinds,
+        )
+        marks = read.marks
+        for batch in batches:
+            if marks is None:
+                yield from batch.frames()
+                continue
+            for frame in batch.frames():
+                payload = frame.payload
+                # A JSON escape could hide a mark; the venue sends none where it matters.
+                if frame.kind is not Kind.TEXT or b"\\" in payload:
+                    yield frame
+                else:
+                    for mark in marks:
+                        if mark in payload:
+                            yield frame
+                            break
+
+
+class Read(NamedTuple):
+    """One pass over a capture: what the reader filters by, and marks one of which must occur."""
+
+    channels: list[str] | None
+    kinds: list[Kind] | None
+    instruments: list[str] | None
+    marks: list[bytes] | None
+
+
+def plan(origins: list[Origin], instruments: list[str] | None) -> list[Read]:
+    """Return the passes that together read every frame of these origins, each frame once.
+
+    Args:
+        origins: of the event types wanted.
+        instruments: those wanted; None: all. Only used where the frame's index can be trusted.
+    """
+    marks = None if instruments is None else [name.encode() for name in instruments]
+    kinds = [kind for kind in Kind if any(kind in origin.kinds for origin in origins)]
+    if any(origin.channels is None for origin in origins):
+        texts_too = sorted({Kind.TEXT, *kinds})
+        if len(origins) == 1 and not kinds:
+            (origin,) = origins
+            if origin.by_argument and instruments is not None:
+                return [Read(None, texts_too, instruments, None)]
+            if origin.mark:
+                return [Read(None, texts_too, None, [origin.mark])]
+        return [Read(None, texts_too, None, None)]
+    channels = list(dict.fromkeys(c for origin in origins for c in origin.channels or ()))
+    reads = []
+    if instruments is None:
+        if channels:
+            reads.append(Read(channels, [Kind.TEXT], None, None))
+    else:
+        by_argument = [c for c in channels if c in ARGUMENT_CHANNELS]
+        by_row = [c for c in channels if c not in ARGUMENT_CHANNELS]
+        if by_argument:
+            reads.append(Read(by_argument, [Kind.TEXT], instruments, None))
+        if by_row:
+            reads.append(Read(by_row, [Kind.TEXT], None, marks))
+    if kinds or not reads:
+        reads.append(Read(None, kinds, None, None))
+    return reads
