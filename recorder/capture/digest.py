@@ -74,6 +74,12 @@ class _Blocks:
             self._total.update(_FOLD.pack(self._k, self._count))
             self._total.update(self._hash.digest())
 
+    def add_block(self, block: BlockDigest) -> None:
+        """Add a whole block whose digest is known, before anything of a later block."""
+        self._total.update(_FOLD.pack(block.k, block.count))
+        self._total.update(bytes.fromhex(block.digest))
+        self.count += block.count
+
     def hexdigest(self) -> str:
         """Return the capture digest of everything fed so far."""
         total = self._total.copy()

@@ -185,6 +185,10 @@ def split_records(records: bytes | memoryview) -> Iterator[Frame]:
         at += length
 
 
+class _NotWhole(Exception):
+    """No whole block starts here; the text says why."""
+
+
 class JournalScan:
     """One pass over a journal: whole blocks, flaws, the trailer.
 
@@ -201,18 +205,17 @@ class JournalScan:
         self._expected = first_seq
         self._number = 0
         self._offset = offset
-        self._fault = ""
 
     def parts(self, *, from_seq: int = 0) -> Iterator[Part]:
         """Yield the parts in file order; blocks wholly below `from_seq` are passed unread."""
         while self._offset < self._size:
-            part = self._block_at(self._offset, from_seq)
-            if part is None:
-                part = self._flaw()
-                if part.at_end:
-                    yield part
+            try:
+                part = self._block_at(self._offset, from_seq)
+            except _NotWhole as fault:
+                flaw = self._flaw(str(fault))
+                yield flaw
+                if flaw.at_end:
                     return
-                yield part
                 continue
             self._offset = part.end
             if isinstance(part, End):
@@ -225,34 +228,34 @@ class JournalScan:
             if part.count and self._expected > from_seq:
                 yield part
 
-    def _block_at(self, offset: int, from_seq: int, *, search: bool = False) -> Block | End | None:
-        """Return the whole block that starts at `offset`, else None with `_fault` set."""
+    def _block_at(self, offset: int, from_seq: int, *, search: bool = False) -> Block | End:
+        """Return the whole block that starts at `offset`, else raise `_NotWhole`."""
         raw = os.pread(self._fd, BLOCK_HEADER.size, offset)
         if len(raw) < BLOCK_HEADER.size or offset + len(raw) > self._size:
-            return self._no("block header cut short")
+            raise _NotWhole("block header cut short")
         head = BLOCK_HEADER.unpack(raw)
         marker, number, first_seq, count, codec, stored_size, raw_size, head_crc, body_crc = head
         if marker != BLOCK_MARKER:
-            return self._no("no block marker")
+            raise _NotWhole("no block marker")
         if zlib.crc32(raw[: _BLOCK_HEAD.size], self._seed) != head_crc:
-            return self._no("block header CRC mismatch")
+            raise _NotWhole("block header CRC mismatch")
         if max(stored_size, raw_size) > MAX_BLOCK_BYTES:
-            return self._no("block length out of range")
+            raise _NotWhole("block length out of range")
         if search:
             if number < self._number or first_seq < self._expected:
-                return self._no("block out of order")
+                raise _NotWhole("block out of order")
         elif number != self._number or first_seq != self._expected:
-            return self._no(f"block {number} from seq {first_seq} out of order")
+            raise _NotWhole(f"block {number} from seq {first_seq} out of order")
         end = offset + BLOCK_HEADER.size + stored_size
         if end > self._size:
-            return self._no("block cut short")
+            raise _NotWhole("block cut short")
         if first_seq + count <= from_seq and codec != CODEC_TRAILER:
             return Block(first_seq, count, b"", offset, end)
         stored = os.pread(self._fd, stored_size, offset + BLOCK_HEADER.size)
         if len(stored) < stored_size:
-            return self._no("block cut short")
+            raise _NotWhole("block cut short")
         if zlib.crc32(stored, head_crc) != body_crc:
-            return self._no("block CRC mismatch")
+            raise _NotWhole("block CRC mismatch")
         return self._content(stored, first_seq, count, codec, raw_size, offset, end)
 
     def _content(
@@ -264,7 +267,7 @@ class JournalScan:
         raw_size: int,
         offset: int,
         end: int,
-    ) -> Block | End | None:
+    ) -> Block | End:
         if codec == CODEC_PLAIN and len(stored) == raw_size:
             return Block(first_seq, count, stored, offset, end)
         try:
@@ -275,31 +278,30 @@ class JournalScan:
                 if len(records) == raw_size:
                     return Block(first_seq, count, records, offset, end)
         except (msgspec.MsgspecError, zstandard.ZstdError) as error:
-            return self._no(f"block content: {error}")
-        return self._no("block content does not have its length, or an unknown codec")
+            raise _NotWhole(f"block content: {error}") from error
+        raise _NotWhole("block content does not have its length, or an unknown codec")
 
-    def _no(self, fault: str) -> None:
-        self._fault = fault
-
-    def _flaw(self) -> Flaw:
+    def _flaw(self, cause: str) -> Flaw:
         """Describe the flaw at the current offset and move behind it."""
-        start, cause = self._offset, self._fault
+        start = self._offset
         at = start + 1
         while at < self._size:
             found = self._find_marker(at)
             if found is None:
                 break
-            block = self._block_at(found, 0, search=True)
-            if block is not None:
-                self._offset = found
-                self._number = self._number_at(found)
-                expected = self._expected
-                if isinstance(block, End):
-                    self._expected = block.trailer.last_seq + 1
-                else:
-                    self._expected = block.first_seq
-                return Flaw(start, found, cause, False, expected, self._expected)
-            at = found + 1
+            try:
+                block = self._block_at(found, 0, search=True)
+            except _NotWhole:
+                at = found + 1
+                continue
+            self._offset = found
+            self._number = self._number_at(found)
+            expected = self._expected
+            if isinstance(block, End):
+                self._expected = block.trailer.last_seq + 1
+            else:
+                self._expected = block.first_seq
+            return Flaw(start, found, cause, False, expected, self._expected)
         return self._tail_flaw(start, cause)
 
     def _tail_flaw(self, start: int, cause: str) -> Flaw:

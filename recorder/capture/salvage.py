@@ -206,14 +206,18 @@ def _stamps(records: bytes, *, last: bool) -> tuple[int, int]:
             return ts_recv, ts_mono
 
 
-def quarantine(root: Path, segment: int, *, offset: int, size: int, label: str) -> None:
-    """Copy bytes of a journal to `quarantine/`, durably; the same bytes again change nothing."""
+def quarantine(root: Path, segment: int, *, offset: int, size: int, label: str) -> str:
+    """Copy bytes of a journal to `quarantine/`, durably; the same bytes again change nothing.
+
+    Returns:
+        The path of the copy, relative to the capture.
+    """
     folder = root / layout.QUARANTINE_DIR
     folder.mkdir(mode=root.stat().st_mode & 0o777, exist_ok=True)
     source = layout.journal_path(root, segment)
     target = folder / f"{segment:06d}-{offset}-{size}.{label}"
     if target.exists():
-        return
+        return str(target.relative_to(root))
     temporary = target.with_name(target.name + layout.UNFINISHED)
     with source.open("rb") as reading, temporary.open("wb") as writing:
         reading.seek(offset)
@@ -225,3 +229,4 @@ def quarantine(root: Path, segment: int, *, offset: int, size: int, label: str) 
     layout.fsync_file(temporary)
     temporary.rename(target)
     layout.fsync_directory(folder)
+    return str(target.relative_to(root))

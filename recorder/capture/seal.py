@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from recorder.capture import layout
 from recorder.capture.batch import Index, index_of
 from recorder.capture.checkpoint import interpreter_before, read_checkpoint, write_checkpoint
@@ -22,7 +24,7 @@ from recorder.capture.digest import (
     new_hash,
 )
 from recorder.capture.journal import Trailer, split_records
-from recorder.capture.reader import Capture
+from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.salvage import Repair, Salvage, SealInput, read_strictly
 from recorder.capture.segment import (
     BLOCK_ROWS,
@@ -58,6 +60,13 @@ class Carry:
         return BlockDigest(self.k, self.count, self._hash.hexdigest())
 
 
+class Salvaged(msgspec.Struct, frozen=True):
+    """What came of a journal; `holes` counts the `lost` rows made."""
+
+    sealed: layout.SealedName | None
+    holes: int
+
+
 class Sealer:
     """Seals the segments of one capture, in order; keeps the interpreter between them."""
 
@@ -66,28 +75,31 @@ class Sealer:
         self._capture = Capture(root)
         self._interpreter: Interpreter | None = None
         self._carry: Carry | None = None
+        self._last_connection = -1
         self._next_seq = -1
 
-    def seal(self, segment: int, repair: Repair | None = None) -> layout.SealedName | None:
-        """Seal one journal segment; None where it held no frame (its journal is then removed).
-
-        Args:
-            repair: how to bridge what is missing (recovery); without it anything that is not
-                whole is an error.
+    def seal(self, segment: int) -> layout.SealedName | None:
+        """Seal one whole journal segment; None where it held no frame (the journal is removed).
 
         Raises:
             Damage: the journal is not whole, or the new file is not equal to it.
             OSError: the disk.
         """
-        sealed = None
-        if repair is None:
-            source: SealInput = read_strictly(self._root, segment, self._capture.header.id)
-        else:
-            source = Salvage(self._root, segment, self._capture.header.id, repair)
+        return self._seal(segment, read_strictly(self._root, segment, self._capture.header.id))
+
+    def salvage(self, segment: int, repair: Repair) -> Salvaged:
+        """Seal what is whole in a journal, with `lost` rows for the rest (recovery)."""
+        source = Salvage(self._root, segment, self._capture.header.id, repair)
+        sealed = self._seal(segment, source)
+        return Salvaged(sealed, source.holes)
+
+    def _seal(self, segment: int, source: SealInput) -> layout.SealedName | None:
         try:
             job = _Job(self._root, self._capture, segment, source)
-            sealed = job.run(*self._state_before(segment, source))
-            self._interpreter, self._carry = job.interpreter, job.carry
+            interpreter, carry = self._state_before(segment, source.first_seq)
+            sealed = job.run(interpreter, carry, self._last_connection)
+            self._interpreter, self._carry = interpreter, job.carry
+            self._last_connection = job.last_connection
             self._next_seq = source.last_seq + 1
         except BaseException:
             self._next_seq = -1  # the interpreter may stand anywhere: restore it next time
@@ -98,19 +110,28 @@ class Sealer:
         layout.fsync_directory(self._root / layout.JOURNAL_DIR)
         return sealed
 
-    def _state_before(self, segment: int, source: SealInput) -> tuple[Interpreter, Carry | None]:
-        first_seq = source.first_seq
+    def _state_before(self, segment: int, first_seq: int) -> tuple[Interpreter, Carry | None]:
         if self._interpreter is not None and self._next_seq == first_seq:
             return self._interpreter, self._carry
-        interpreter = interpreter_before(self._capture, first_seq)
-        carry = None
+        self._last_connection = last_connection_before(self._root, segment)
+        # Damage in earlier segments must not keep this one from being sealed: go on from what
+        # can be read; `verify` names the damage.
+        report = ReadReport()
+        interpreter = interpreter_before(self._capture, first_seq, report=report)
+        return interpreter, self._carry_before(first_seq)
+
+    def _carry_before(self, first_seq: int) -> Carry | None:
+        """Return the digest block that is open before `first_seq`, by reading it."""
         k = first_seq >> BLOCK_SHIFT
-        if first_seq % BLOCK_NUMBERS:
-            carry = Carry(k)
-            before = self._capture.frames(first_seq=k << BLOCK_SHIFT, last_seq=first_seq - 1)
-            for frame in before:
+        if first_seq % BLOCK_NUMBERS == 0:
+            return None
+        carry = Carry(k)
+        try:
+            for frame in self._capture.frames(first_seq=k << BLOCK_SHIFT, last_seq=first_seq - 1):
                 carry.update(encode_record(frame), 1)
-        return interpreter, carry
+        except Damage:
+            return None
+        return carry
 
 
 class _Job:
@@ -128,11 +149,14 @@ class _Job:
         self._writer: SegmentWriter | None = None
         self._temporary: Path | None = None
         self.carry: Carry | None = None
-        self.interpreter = Interpreter()
+        self.last_connection = -1
 
-    def run(self, interpreter: Interpreter, carry: Carry | None) -> layout.SealedName | None:
-        """Do it all up to the commit."""
+    def run(
+        self, interpreter: Interpreter, carry: Carry | None, last_connection: int
+    ) -> layout.SealedName | None:
+        """Do it all up to the commit; the arguments are the state before the segment."""
         self.interpreter, self.carry = interpreter, carry
+        self._tally.last_connection = last_connection
         before = integrity_counts(interpreter.integrity)
         checkpoint = self._checkpoint_here()
         first_k = carry.k if carry is not None else None
@@ -147,6 +171,7 @@ class _Job:
                     self.carry = Carry(k)
                 self.carry.update(records, count)
                 self._take(records)
+            self.last_connection = self._tally.last_connection
             if not self._tally.count:
                 return None
             self._flush()
@@ -238,6 +263,7 @@ class _Job:
             segment=self._segment,
             first_seq=first.seq,
             last_seq=last.seq,
+            next_seq=self._source.last_seq + 1,
             count=tally.count,
             raw_bytes=tally.raw_bytes,
             start=first.ts_recv,
@@ -289,6 +315,20 @@ class _Job:
                 raise self._damage("Parquet file does not read back equal to the journal")
         finally:
             reader.close()
+
+
+def last_connection_before(root: Path, segment: int) -> int:
+    """Return the highest connection number before a segment, -1 if there is none."""
+    for sealed in reversed(layout.list_sealed(root)):
+        if sealed.segment >= segment:
+            continue
+        try:
+            reader = SegmentReader(root, sealed.path, sealed.segment)
+        except Damage:
+            continue  # an earlier one knows less, but a lower bound is all there is then
+        reader.close()
+        return reader.meta.last_connection
+    return -1
 
 
 def part_digests(reader: SegmentReader) -> Iterator[BlockDigest]:

@@ -71,6 +71,7 @@ class SegmentMeta(msgspec.Struct, kw_only=True):
     segment: int
     first_seq: int
     last_seq: int
+    next_seq: int
     count: int
     raw_bytes: int
     start: int

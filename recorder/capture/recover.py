@@ -1,0 +1,168 @@
+"""Recover: finish what a dead recorder left, keeping everything whole and naming what is not.
+
+Responsible for docs/format.md, "Recovery". Refuses to touch a capture whose LOCK is held, to
+delete damaged bytes, and to be needed twice: every step may be cut off and run again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from recorder.capture import layout
+from recorder.capture.journal import Block, Flaw
+from recorder.capture.journal_file import JournalFile
+from recorder.capture.salvage import Repair, quarantine
+from recorder.capture.seal import Sealer, last_connection_before
+from recorder.capture.segment import SegmentReader
+from recorder.errors import Damage
+
+
+class RecoverReport(msgspec.Struct, kw_only=True):
+    """What recovery did.
+
+    Attributes:
+        frames: kept from journals (rows made by recovery not counted). segments: sealed.
+        bytes_cut: torn bytes set aside; holes: `lost` rows made.
+        quarantined: files in `quarantine/` that hold what was not whole.
+        next_segment, next_seq, next_connection: where a recorder continues.
+    """
+
+    frames: int = 0
+    segments: int = 0
+    bytes_cut: int = 0
+    holes: int = 0
+    quarantined: list[str] = msgspec.field(default_factory=list)
+    next_segment: int = 0
+    next_seq: int = 0
+    next_connection: int = 0
+
+    @property
+    def next_numbers(self) -> tuple[int, int, int]:
+        """Segment, seq and connection where a recorder continues."""
+        return self.next_segment, self.next_seq, self.next_connection
+
+
+def recover(path: str | os.PathLike[str]) -> RecoverReport:
+    """Recover a capture.
+
+    Raises:
+        NotACapture: there is none. UsageError: a recorder is writing it.
+        Damage: a journal cannot be sealed, even with its damaged parts left out.
+    """
+    root = Path(path)
+    layout.read_header(root)
+    with layout.locked(root):
+        return recover_locked(root)
+
+
+def recover_locked(root: Path) -> RecoverReport:
+    """Recover a capture whose lock the caller holds."""
+    header = layout.read_header(root)
+    layout.make_directories(root, private=False)
+    for path in (*layout.list_unfinished(root), root / layout.STATUS_FILE):
+        path.unlink(missing_ok=True)
+    report = RecoverReport()
+    sealed = layout.list_sealed(root)
+    done = {name.segment for name in sealed}
+    journals = []
+    for segment in layout.list_journals(root):
+        if segment in done:
+            layout.journal_path(root, segment).unlink()
+        else:
+            journals.append(segment)
+    highest = max([*done, *journals], default=-1)
+    journals = _without_stillborn(root, header.id, journals, report)
+    sealer = Sealer(root)
+    for position, segment in enumerate(journals):
+        following = _first_seq_after(root, header.id, journals[position + 1 :])
+        _recover_journal(root, header.id, segment, following, sealer, report)
+    expected, _ = _end_before(root, highest + 1)
+    report.next_segment = highest + 1
+    report.next_seq = expected
+    report.next_connection = last_connection_before(root, highest + 1) + 1
+    return report
+
+
+def _recover_journal(
+    root: Path,
+    capture_id: str,
+    segment: int,
+    following: int | None,
+    sealer: Sealer,
+    report: RecoverReport,
+) -> None:
+    frames, flaws = 0, []
+    with JournalFile(root, segment, capture_id=capture_id) as journal:
+        size = journal.size
+        for part in journal.parts():
+            if isinstance(part, Flaw):
+                flaws.append(part)
+            elif isinstance(part, Block):
+                frames += part.count
+    for flaw in flaws:
+        if flaw.at_end:
+            report.bytes_cut += flaw.end - flaw.offset
+            offset, length, label = flaw.offset, flaw.end - flaw.offset, "torn"
+        else:
+            offset, length, label = 0, size, "damaged"
+        quarantined = quarantine(root, segment, offset=offset, size=length, label=label)
+        if quarantined not in report.quarantined:
+            report.quarantined.append(quarantined)
+    expected, stamps = _end_before(root, segment)
+    repair = Repair(expected_seq=expected, stamps=stamps, next_first_seq=following)
+    outcome = sealer.salvage(segment, repair)
+    report.holes += outcome.holes
+    report.frames += frames
+    report.segments += outcome.sealed is not None
+
+
+def _without_stillborn(
+    root: Path, capture_id: str, journals: list[int], report: RecoverReport
+) -> list[int]:
+    """Drop journals at the end that died before their header was written.
+
+    What comes before them is then the last journal, with an end that is unknown.
+    """
+    while journals:
+        with JournalFile(root, journals[-1], capture_id=capture_id) as journal:
+            blocks = any(isinstance(part, Block) for part in journal.parts())
+            if journal.header_fault is None or blocks:
+                break
+            size = journal.size
+        segment = journals.pop()
+        if size:
+            report.bytes_cut += size
+            report.quarantined.append(quarantine(root, segment, offset=0, size=size, label="torn"))
+        layout.journal_path(root, segment).unlink()
+    return journals
+
+
+def _first_seq_after(root: Path, capture_id: str, journals: list[int]) -> int | None:
+    """Return the first number of the next journal that can tell, None if there is none."""
+    for segment in journals:
+        with JournalFile(root, segment, capture_id=capture_id) as journal:
+            if journal.header_fault is None:
+                return journal.first_seq
+            for part in journal.parts():
+                if isinstance(part, Block):
+                    return part.first_seq
+    return None
+
+
+def _end_before(root: Path, segment: int) -> tuple[int, tuple[int, int] | None]:
+    """Return the number after the last one before a segment, and the stamps of that last one."""
+    expected = 0
+    for name in reversed(layout.list_sealed(root)):
+        if name.segment >= segment:
+            continue
+        expected = max(expected, name.last_seq + 1)
+        try:
+            reader = SegmentReader(root, name.path, name.segment)
+        except Damage:
+            continue  # its name still says where it ends; the stamps come from an earlier one
+        reader.close()
+        return max(expected, reader.meta.next_seq), (reader.meta.end, reader.meta.last_ts_mono)
+    return expected, None

@@ -1,0 +1,286 @@
+"""Verify: read everything, recompute everything, believe nothing.
+
+Responsible for checking a capture against its own names, digests, numbers and checkpoints with
+one pass of one interpreter. Refuses to change anything: `recover` does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from recorder.capture import layout
+from recorder.capture.checkpoint import read_checkpoint
+from recorder.capture.digest import (
+    BLOCK_NUMBERS,
+    BLOCK_SHIFT,
+    FrameDigest,
+    PartDigests,
+    digest_of,
+)
+from recorder.capture.journal import Block, End, Flaw, split_records
+from recorder.capture.journal_file import JournalFile
+from recorder.capture.reader import Capture
+from recorder.capture.seal import Carry, file_hash
+from recorder.capture.segment import SegmentMeta, SegmentReader, Selection
+from recorder.capture.serve import Problem
+from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
+from recorder.capture.tally import Tally, integrity_counts
+from recorder.errors import Damage, ExitCode
+from recorder.frame import Frame, Kind, encode_record
+from recorder.okx.interpreter import Interpreter
+from recorder.okx.parser import PARSER_VERSION
+
+_ATTEMPTS = 3
+Progress = Callable[[int], None]
+
+
+class VerifyReport(msgspec.Struct, kw_only=True):
+    """What verification found.
+
+    Attributes:
+        ok: no problem. frames, events: read.
+        checksums: the venue's book checksums: `match`, `mismatch`, `absent`.
+        sequence: the venue's update chains: `links`, `gaps`, `resets`.
+        unrecognized: frames nobody understood. lost_rows: declared losses.
+    """
+
+    ok: bool = True
+    frames: int = 0
+    events: int = 0
+    problems: list[Problem] = msgspec.field(default_factory=list)
+    checksums: dict[str, int] = msgspec.field(default_factory=dict)
+    sequence: dict[str, int] = msgspec.field(default_factory=dict)
+    unrecognized: int = 0
+    lost_rows: int = 0
+    segments: int = 0
+    input_digest: str | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 whole, 1 a problem, 3 whole with declared loss."""
+        if not self.ok:
+            return ExitCode.FAILED
+        return ExitCode.LOSS if self.lost_rows else ExitCode.DONE
+
+
+def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) -> VerifyReport:
+    """Verify a capture; a live one up to what it holds now.
+
+    Args:
+        progress: called with the number of frames read so far, about once a segment.
+    """
+    capture = Capture(path)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _Verifier(capture, capture.snapshot(), progress).run()
+        except FileNotFoundError:  # sealed or removed meanwhile: start again on what is there now
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
+class _Verifier:
+    def __init__(self, capture: Capture, snapshot: Snapshot, progress: Progress | None) -> None:
+        self._root = capture.path
+        self._id = capture.header.id
+        self._snapshot = snapshot
+        self._progress = progress
+        self._report = VerifyReport()
+        self._digest = FrameDigest()
+        self._interpreter: Interpreter | None = Interpreter()
+        self._integrity: dict[str, int] = {}
+        self._expected: int | None = None
+        self._carry: Carry | None = None
+        self._file = ""
+        self._segment: int | None = None
+
+    def run(self) -> VerifyReport:
+        """Read every source and return the report."""
+        for source in self._snapshot.sources:
+            self._file, self._segment = source.path, source.segment
+            if isinstance(source, SealedSource):
+                self._report.segments += 1
+                self._sealed(source)
+            else:
+                self._journal(source)
+            if self._progress is not None:
+                self._progress(self._report.frames)
+        self._forget_interpreter()
+        report, counts = self._report, self._integrity
+        report.checksums = {n: counts.get(n, 0) for n in ("match", "mismatch", "absent")}
+        report.sequence = {n: counts.get(n, 0) for n in ("links", "gaps", "resets")}
+        report.ok = not report.problems
+        report.input_digest = self._digest.hexdigest() if report.ok else None
+        return report
+
+    def _problem(self, cause: str, first: int | None = None, last: int | None = None) -> None:
+        problem = Problem(self._file, self._segment, first, last, cause)
+        self._report.problems.append(problem)
+
+    # --- sealed segments -------------------------------------------------------------------
+
+    def _sealed(self, source: SealedSource) -> None:
+        first, last = source.first_seq, source.last_seq
+        if file_hash(self._snapshot.root / source.path)[:16] != source.hash16:
+            self._problem("file hash does not match its name", first, last)
+        try:
+            reader = SegmentReader(self._snapshot.root, source.path, source.segment)
+        except Damage as damage:
+            self._problem(damage.cause, first, last)
+            self._broken(last + 1)
+            return
+        try:
+            self._read(source, reader)
+        except Damage as damage:
+            self._problem(damage.cause, damage.first_seq or first, damage.last_seq or last)
+            self._broken(last + 1)
+        finally:
+            reader.close()
+
+    def _read(self, source: SealedSource, reader: SegmentReader) -> None:
+        meta = reader.meta
+        named = (source.segment, source.first_seq, source.last_seq, self._id)
+        if (meta.segment, meta.first_seq, meta.last_seq, meta.capture) != named:
+            self._problem("metadata is not of this capture or name", *named[1:3])
+        self._check_checkpoint(meta)
+        if self._carry is None and meta.first_seq % BLOCK_NUMBERS == 0:
+            self._carry = Carry(meta.first_seq >> BLOCK_SHIFT)
+        parts, tally = PartDigests(), Tally()
+        carried = None
+        for block, groups in reader.blocks():
+            loaded = reader.load(block, groups, Selection())
+            for batch in () if loaded is None else loaded.batches():
+                index = zip(batch.channel, batch.instrument, strict=True)
+                for frame, key in zip(batch.frames(), index, strict=True):
+                    k = frame.seq >> BLOCK_SHIFT
+                    record = encode_record(frame)
+                    parts.update(k, 1, record)
+                    if self._carry is not None:
+                        if self._carry.k != k:
+                            self._carry = Carry(k)
+                        self._carry.update(record, 1)
+                        if meta.carried is not None and k == meta.carried.k:
+                            carried = self._carry
+                    self._frame(frame, tally, key)
+        if parts.blocks() != meta.digests or tally.count != meta.count:
+            self._problem("frames do not match their digest", meta.first_seq, meta.last_seq)
+        elif carried is not None and meta.carried is not None and carried.block() != meta.carried:
+            self._problem("digest block begun earlier does not match", meta.first_seq)
+        self._check_counts(meta, tally)
+
+    def _check_checkpoint(self, meta: SegmentMeta) -> None:
+        first = meta.first_seq
+        try:
+            state = read_checkpoint(self._root, meta.segment)
+        except (Damage, FileNotFoundError) as error:
+            cause = error.cause if isinstance(error, Damage) else "checkpoint missing"
+            self._checkpoint_problem(meta.segment, cause, first)
+            return
+        if digest_of(state) != meta.checkpoint:
+            self._checkpoint_problem(meta.segment, "checkpoint does not match its digest", first)
+        elif meta.parser != str(PARSER_VERSION):
+            return  # another parser's state: right for that one, not comparable with this one's
+        elif self._interpreter is None:
+            try:
+                self._interpreter = Interpreter.restore(state)
+            except ValueError as error:
+                self._checkpoint_problem(meta.segment, str(error), first)
+        elif self._interpreter.save() != state:
+            self._checkpoint_problem(
+                meta.segment, "checkpoint is not the state that the frames before it give", first
+            )
+
+    def _checkpoint_problem(self, segment: int, cause: str, seq: int) -> None:
+        file = f"{layout.CHECKPOINT_DIR}/{segment:06d}.zst"
+        self._report.problems.append(Problem(file, segment, seq, None, cause))
+
+    def _check_counts(self, meta: SegmentMeta, tally: Tally) -> None:
+        if self._interpreter is None or meta.parser != str(PARSER_VERSION):
+            return
+        found = (tally.events, tally.gaps, tally.unrecognized, tally.lost_rows, tally.lost)
+        stated = (meta.events, meta.gaps, meta.unrecognized, meta.lost_rows, meta.lost)
+        if found != stated:
+            self._problem("event counts do not match the metadata", meta.first_seq, meta.last_seq)
+
+    # --- journals --------------------------------------------------------------------------
+
+    def _journal(self, source: JournalSource) -> None:
+        tally, parts = Tally(), PartDigests()
+        is_whole = True
+        self._carry = None
+        with JournalFile(
+            self._snapshot.root,
+            source.segment,
+            capture_id=self._id,
+            size=source.size,
+            expected_seq=self._expected or 0,
+        ) as journal:
+            for part in journal.parts():
+                if isinstance(part, Block):
+                    parts.update(part.first_seq >> BLOCK_SHIFT, part.count, part.records)
+                    for frame in split_records(part.records):
+                        self._frame(frame, tally, (None, None))
+                elif isinstance(part, Flaw):
+                    is_whole = False
+                    if part.at_end and source.is_last and self._snapshot.is_live:
+                        continue
+                    last = None if part.next_seq is None else part.next_seq - 1
+                    cause = f"torn tail: {part.cause}" if part.at_end else part.cause
+                    self._problem(cause, part.expected_seq, last)
+                    self._broken(part.next_seq)
+                elif isinstance(part, End) and is_whole and part.trailer.digests != parts.blocks():
+                    self._problem("frames do not match the trailer", journal.first_seq)
+
+    # --- every frame -----------------------------------------------------------------------
+
+    def _frame(self, frame: Frame, tally: Tally, key: tuple[str | None, str | None]) -> None:
+        report, seq = self._report, frame.seq
+        if self._expected is not None and seq != self._expected:
+            cause = "numbers missing" if seq > self._expected else "numbers out of order"
+            self._problem(cause, min(self._expected, seq), max(self._expected, seq) - 1)
+        self._expected = seq + 1
+        if frame.kind is Kind.LOST:
+            report.lost_rows += 1
+            self._expected = max(self._expected, _next_after(frame))
+        report.frames += 1
+        self._digest.update((frame,))
+        events = [] if self._interpreter is None else self._interpreter.step(frame)
+        report.events += len(events)
+        tally.add(frame, key, events)
+
+    def _broken(self, next_seq: int | None) -> None:
+        """Go on behind frames that could not be read."""
+        self._expected = next_seq
+        self._carry = None
+        self._forget_interpreter()
+
+    def _forget_interpreter(self) -> None:
+        if self._interpreter is not None:
+            counts = integrity_counts(self._interpreter.integrity)
+            for name, count in counts.items():
+                self._integrity[name] = self._integrity.get(name, 0) + count
+            self._report.unrecognized = self._integrity.get("unrecognized", 0)
+            self._interpreter = None
+
+
+class _LostRow(msgspec.Struct):
+    first_seq: int | None = None
+    last_seq: int | None = None
+
+
+def _next_after(frame: Frame) -> int:
+    """Return the number that follows a `lost` row standing in the place of missing frames."""
+    try:
+        row = msgspec.json.decode(frame.payload, type=_LostRow)
+    except msgspec.MsgspecError:
+        return 0
+    return row.last_seq + 1 if row.first_seq == frame.seq and row.last_seq is not None else 0
+
+
+def path_of(problem: Problem, root: Path) -> Path:
+    """Return where the file of a problem lies."""
+    return root / problem.file
