@@ -16,6 +16,8 @@ The core does not check UTF-8 in text messages, so invalid text is delivered as 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import ssl
 import time
 from typing import NamedTuple, Protocol
@@ -356,7 +358,14 @@ def _closed_by_failure(error: BaseException, open_timeout: float) -> Closed:
 
 
 def _words(error: BaseException) -> str:
-    """Return the system's words for an error, without addresses."""
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.strerror:
-        return error.strerror
+    """Return the system's words for an error, without addresses.
+
+    asyncio puts the address into `strerror`, and joins the errors of several addresses into text.
+    """
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        numbers = dict.fromkeys(re.findall(r"\[Errno (\d+)\]", str(error)))
+        if numbers:
+            return " or ".join(os.strerror(int(number)) for number in numbers)
+        if error.strerror:
+            return error.strerror
     return str(error) or type(error).__name__
