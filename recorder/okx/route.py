@@ -71,3 +71,25 @@ def route(payload: bytes) -> Route:
     if message.args is not None and len(message.args) == 1:
         return _of_argument(message.args[0])
     return NOWHERE
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    arg: msgspec.Raw
+    data: msgspec.Raw
+    event: msgspec.Raw | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def is_push(payload: bytes) -> bool:
+    """Say whether a received text is a data push: `arg` and `data`, no `event`; never raise.
+
+    Acks, errors, notices and `pong` are the conversation; pushes are what it is held for.
+    """
+    if payload[:1] != b"{":
+        return False
+    try:
+        return _decode_envelope(payload).event is None
+    except UNREADABLE:
+        return False
