@@ -134,6 +134,8 @@ class Book:
                 if self._of_texts:
                     price = Decimal(price)
                     is_gone = not Decimal(level.size)
+                if price != price:  # NaN has no place in an order; the float decoder accepts it
+                    continue
                 if is_gone:
                     if side.pop(price, None) is not None and prices is not None:
                         del prices[bisect_left(prices, price)]
@@ -145,13 +147,13 @@ class Book:
     def _ordered_bids(self) -> list[Any]:
         self._unseen = 0
         if self._bid_prices is None:
-            self._bid_prices = sorted(self._bids)
+            self._bid_prices = sorted(price for price in self._bids if price == price)
         return self._bid_prices
 
     def _ordered_asks(self) -> list[Any]:
         self._unseen = 0
         if self._ask_prices is None:
-            self._ask_prices = sorted(self._asks)
+            self._ask_prices = sorted(price for price in self._asks if price == price)
         return self._ask_prices
 
     def best_bid(self) -> Level[Any] | None:

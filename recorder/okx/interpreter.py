@@ -46,7 +46,7 @@ from recorder.frame import Frame, Kind
 from recorder.okx import checkpoint
 from recorder.okx.checkpoint import BookState, ConnectionState
 from recorder.okx.checksum import DEPTH, checksum
-from recorder.okx.parser import Parser
+from recorder.okx.parser import parser_of
 
 _REQUEST_BYTES = 4096
 """Longest request line remembered for its REST response."""
@@ -113,8 +113,7 @@ class Interpreter:
         self.number = number
         self.books = Books()
         self.integrity = Integrity()
-        self._parse = Parser(number).parse
-        self._parse_texts = self._parse if number is str else Parser(str).parse
+        self._parse = parser_of(number).parse
         self._chains: dict[_Key, _Chain] = {}
         self._connections: dict[int, _Connection] = {}
         self._reactions: dict[type[Event], Callable[[Frame, list[Event]], None]] = {
@@ -161,9 +160,8 @@ class Interpreter:
             chain = self._chains.get((frame.connection, event.channel, event.instrument))
             if chain is None:
                 chain = self._add_chain(frame.connection, event.channel, event.instrument)
-            book = chain.book
             if event.is_snapshot:
-                book.apply(event)
+                chain.book.apply(event)
                 self._forget_stale(chain)
             else:
                 self._follow(frame, chain, event, derived)
@@ -171,9 +169,8 @@ class Interpreter:
                 self._check(frame, chain, event, index, derived)
             else:
                 self.integrity.absent += 1
-        if derived:
-            for event in derived:
-                events.append(msgspec.structs.replace(event, index=len(events)))
+        for event in derived:
+            events.append(msgspec.structs.replace(event, index=len(events)))
 
     def _follow(
         self, frame: Frame, chain: _Chain, update: BookUpdate, derived: list[Event]
@@ -250,7 +247,7 @@ class Interpreter:
                 return None
             texts = Book(update.instrument, update.channel, number=str)
         if texts is not None:
-            exact = self._parse_texts(frame)
+            exact = parser_of(str).parse(frame)
             again = exact[index] if index < len(exact) else None
             if type(again) is not BookUpdate:
                 return None

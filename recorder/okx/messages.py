@@ -86,6 +86,7 @@ class QuoteRow(Struct, Generic[N], gc=False, rename="camel"):
     bids: list[Level[N]]
     ts: Milliseconds
     seq_id: Int64 | None = None
+    inst_id: str | None = None
 
 
 class TickerRow(Struct, Generic[N], gc=False, rename="camel"):

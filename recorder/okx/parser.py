@@ -22,18 +22,25 @@ still a push: `Data`. Only what is no push of a channel at all is `Unrecognized`
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
-from typing import Annotated, Any
+from functools import cache
+from typing import Any
 
 import msgspec
 
 from recorder.event import Data, Event, Pong
 from recorder.frame import Frame, Kind
 from recorder.okx import responses
+from recorder.okx.lenient import (
+    WIRE_NUMBERS,
+    fast_decoder,
+    lenient_decoder,
+    nests_too_deep,
+    without_blanks,
+)
 from recorder.okx.pushes import (
     NS,
     SHAPES,
-    Build,
+    Handle,
     Shape,
     instrument_row_type,
     instrument_update,
@@ -49,51 +56,29 @@ _NAME = len(_PREFIX)
 _PEEK = _NAME + 8
 _BUSY = ("trades", "books", "bbo-tbt", "tickers", "books5")
 
-_WIRE_NUMBERS: dict[type, Any] = {
-    # Infinity and NaN are numbers to a float decoder, and poison to a book.
-    float: Annotated[float, msgspec.Meta(ge=-1.7e308, le=1.7e308)],
-    Decimal: Decimal,
-    str: Annotated[str, msgspec.Meta(pattern=r"^-?\d+(\.\d+)?([eE][-+]?\d+)?$")],
-}
-
 _decode_generic = msgspec.json.Decoder().decode
-
-
-class _Typed:
-    """A typed channel made ready for one number type."""
-
-    __slots__ = ("build", "decode", "shape", "type")
-
-    def __init__(self, shape: Shape, number: Any) -> None:
-        self.shape = shape
-        self.type = shape.push(number)
-        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(self.type, strict=False).decode
-        self.build: Build = shape.build
 
 
 class Parser:
     """Turns frames into events, with numbers of one type.
 
     The same code serves float (default), Decimal (exact) and str (as sent).
+
+    Attributes:
+        number: the number type of the events.
+        parse: `parse(frame)` returns the frame's events in the order of its rows, and never
+            raises. It is a function of the frame alone.
     """
 
     def __init__(self, number: type = float) -> None:
-        if number not in _WIRE_NUMBERS:
+        if number not in WIRE_NUMBERS:
             raise TypeError(f"expected float, Decimal or str as the number type, got {number!r}")
         self.number = number
-        self._wire_number = _WIRE_NUMBERS[number]
-        self._instrument_row: Any = instrument_row_type(self._wire_number)
-        # Numbers of the wire that are no strings keep their digits where digits matter.
-        self._decode_exact = (
-            _decode_generic if number is float else msgspec.json.Decoder(float_hook=number).decode
-        )
-        typed = {name: _Typed(shape, self._wire_number) for name, shape in SHAPES.items()}
-        self._channels: dict[str, _Typed | None] = dict(typed)
-        self._named = {name.encode(): (t.decode, t.build) for name, t in typed.items()}
-        self._peeked: dict[bytes, tuple[Callable[[bytes], Any], Build]] = {}
-        for name in _BUSY:
-            head = (_PREFIX + name.encode() + b'","instId')[:_PEEK]
-            self._peeked[head] = self._named[name.encode()]
+        self._instrument_row = instrument_row_type(WIRE_NUMBERS[number])
+        self._fast: dict[bytes, Handle] = {}
+        self._lenient: dict[str, Handle] = {}
+        for name, shape in SHAPES.items():
+            self._add(name, shape)
         self._rows: dict[Kind, Callable[[Frame], list[Event]]] = {
             Kind.TEXT: self._text,
             Kind.BINARY: lambda frame: unrecognized(frame, "binary message"),
@@ -105,42 +90,61 @@ class Parser:
             Kind.RUN: responses.run,
             Kind.CLOCK: responses.clock,
         }
+        self.parse: Callable[[Frame], list[Event]] = self._compile()
 
-    def parse(self, frame: Frame) -> list[Event]:
-        """Return the events of a frame, in the order of its rows; never raise."""
-        if frame.kind is not Kind.TEXT:
-            return self._rows[frame.kind](frame)
-        payload = frame.payload
-        typed = self._peeked.get(payload[:_PEEK])
-        if typed is None:
-            return self._text(frame)
-        try:
-            return typed[1](frame, typed[0](payload))
-        except UNREADABLE:
-            return self._generic(frame)
+    def _add(self, channel: str, shape: Shape) -> None:
+        """Compile a channel's two ways: fast by its name, lenient for what the fast one refuses."""
+        push = shape.push(WIRE_NUMBERS[self.number])
+        self._fast[channel.encode()] = shape.reading(fast_decoder(push, self.number))
+        self._lenient[channel] = shape.reading(lenient_decoder(push, shape, self.number))
+
+    def _compile(self) -> Callable[[Frame], list[Event]]:
+        # A closure: what it needs is bound once, not looked up for every frame.
+        peeked = {
+            (_PREFIX + name.encode() + b'","instId')[:_PEEK]: self._fast[name.encode()]
+            for name in _BUSY
+        }
+        find, named, generic = peeked.get, self._text, self._generic
+        text, rows = Kind.TEXT, self._rows
+
+        def parse(frame: Frame) -> list[Event]:
+            if frame.kind is text:
+                payload = frame.payload
+                handle = find(payload[:_PEEK])
+                if handle is None:
+                    return named(frame)
+                try:
+                    return handle(frame, payload)
+                except UNREADABLE:
+                    return generic(frame)
+            return rows[frame.kind](frame)
+
+        return parse
 
     def _text(self, frame: Frame) -> list[Event]:
         payload = frame.payload
         if payload.startswith(_PREFIX):
-            typed = self._named.get(payload[_NAME : payload.find(b'"', _NAME)])
-            if typed is not None:
+            handle = self._fast.get(payload[_NAME : payload.find(b'"', _NAME)])
+            if handle is not None:
                 try:
-                    return typed[1](frame, typed[0](payload))
+                    return handle(frame, payload)
                 except UNREADABLE:
                     pass
         elif payload == b"pong":
             return [Pong(frame.seq, 0, frame.ts_recv, frame.connection)]
+        elif not payload:
+            return unrecognized(frame, "empty message")
         return self._generic(frame)
 
     def _generic(self, frame: Frame) -> list[Event]:
-        if not frame.payload:
-            return unrecognized(frame, "empty message")
         try:
             document = _decode_generic(frame.payload)
         except UNREADABLE:
             return unrecognized(frame, "not JSON")
         if not isinstance(document, dict):
             return unrecognized(frame, "not a JSON object")
+        if nests_too_deep(document, frame.payload):
+            return unrecognized(frame, "nested too deep")
         event = document.get("event")
         if isinstance(event, str):
             return responses.control(frame, event, document)
@@ -149,53 +153,30 @@ class Parser:
         rows = document.get("data")
         if channel is None or not isinstance(argument, dict) or not isinstance(rows, list):
             return unrecognized(frame, "neither a push nor an event")
-        typed = self._typed(channel)
-        if typed is not None:
+        handle = self._lenient_of(channel)
+        if handle is not None:
             try:
-                return typed.build(frame, self._lenient(typed, frame.payload))
+                return handle(frame, frame.payload)
             except UNREADABLE:
                 pass
-        first = rows[0] if rows else None
-        action = document.get("action")
-        return [
-            Data(
-                frame.seq,
-                0,
-                frame.ts_recv,
-                _time_of(first),
-                responses.instrument_of(argument),
-                channel,
-                argument,
-                action if isinstance(action, str) else None,
-                rows,
-            )
-        ]
+        return [_data(frame, channel, argument, document.get("action"), rows)]
 
-    def _typed(self, channel: str) -> _Typed | None:
-        """Return a channel's decoder; candles are compiled when first seen."""
-        typed = self._channels.get(channel)
-        if typed is None:
+    def _lenient_of(self, channel: str) -> Handle | None:
+        """Return a typed channel's lenient way; candles are compiled when first seen."""
+        handle = self._lenient.get(channel)
+        if handle is None:
             shape = shape_of(channel)
-            if shape is None:
-                return None
-            typed = self._channels[channel] = _Typed(shape, self._wire_number)
-            self._named[channel.encode()] = (typed.decode, typed.build)
-        return typed
-
-    def _lenient(self, typed: _Typed, payload: bytes) -> Any:
-        document = self._decode_exact(payload)
-        columns = typed.shape.columns
-        if columns is not None:
-            document["data"] = [columns(row) for row in document["data"]]
-        plain = _without_blanks(document, as_text=self.number is str)
-        return msgspec.convert(plain, typed.type, strict=False)
+            if shape is not None:
+                self._add(channel, shape)
+                handle = self._lenient[channel]
+        return handle
 
     def _rest(self, frame: Frame) -> list[Event]:
         response, rows = responses.rest_response(frame)
         events: list[Event] = [response]
         for row in rows:
             if isinstance(row, dict) and "instId" in row and "tickSz" in row:
-                plain = _without_blanks(row, as_text=self.number is str)
+                plain = without_blanks(row, number=self.number)
                 try:
                     typed = msgspec.convert(plain, self._instrument_row, strict=False)
                 except UNREADABLE:
@@ -204,34 +185,30 @@ class Parser:
         return events
 
 
-def _without_blanks(value: Any, *, as_text: bool) -> Any:
-    """Return JSON without blank members: `""` and null go, in arrays they become None.
-
-    With `as_text`, numbers become their digits, for a parser that gives texts.
-    """
-    if isinstance(value, dict):
-        return {
-            key: _without_blanks(member, as_text=as_text)
-            for key, member in value.items()
-            if member is not None and member != ""
-        }
-    if isinstance(value, list):
-        return [_without_blanks(member, as_text=as_text) for member in value]
-    if isinstance(value, str):
-        return value or None
-    if as_text and type(value) is int:
-        return str(value)
-    return value
-
-
-def _time_of(row: Any) -> int | None:
-    """Return the `ts` of an untyped row in ns, None where it has none."""
-    text = responses.text_key(row, "ts")
-    if text is None or not text.isascii() or not text.isdigit() or len(text) > 13:
-        return None
-    return int(text) * NS
+def _data(
+    frame: Frame, channel: str, argument: dict[str, Any], action: Any, rows: list[Any]
+) -> Data:
+    """Return a push nobody has given a type, its texts as sent."""
+    text = responses.text_key(rows[0], "ts") if rows else None
+    is_time = text is not None and text.isascii() and text.isdigit() and len(text) <= 13
+    return Data(
+        frame.seq,
+        0,
+        frame.ts_recv,
+        int(text) * NS if is_time and text is not None else None,
+        responses.instrument_of(argument),
+        channel,
+        argument,
+        action if isinstance(action, str) else None,
+        rows,
+    )
 
 
-_DEFAULT = Parser()
-parse = _DEFAULT.parse
+@cache
+def parser_of(number: type = float) -> Parser:
+    """Return the one parser of a number type: compiling one costs milliseconds, and it is pure."""
+    return Parser(number)
+
+
+parse: Callable[[Frame], list[Event]] = parser_of(float).parse
 """`Parser().parse`: events with float numbers."""
