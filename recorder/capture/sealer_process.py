@@ -71,6 +71,19 @@ class SealerProcess:
             self._thread.join()
         self._end_process()
 
+    def kill(self) -> None:
+        """End the process at once; everything it does may be cut off at any point."""
+        with self._changed:
+            self._finishing = True
+            self._queue.clear()
+            self.failure = self.failure or RecorderError("sealing was abandoned")
+            self._changed.notify_all()
+        if self._process is not None:
+            self._process.kill()
+        if self._thread is not None:
+            self._thread.join()
+        self._end_process()
+
     def _run(self) -> None:
         while True:
             with self._changed:
@@ -81,7 +94,8 @@ class SealerProcess:
             failure = self._seal(segment)
             with self._changed:
                 if failure is None:
-                    self._queue.popleft()
+                    if self._queue:
+                        self._queue.popleft()
                     self.sealed += 1
                 else:
                     # Later segments need this one's checkpoint: stop here, all stay journals.
@@ -90,7 +104,7 @@ class SealerProcess:
 
     def _seal(self, segment: int) -> RecorderError | None:
         said = "it died"
-        while self._deaths <= _RESTARTS:
+        while self._deaths <= _RESTARTS and self.failure is None:
             answer = self._ask(segment)
             if answer is not None and answer.error is None:
                 return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -279,8 +278,3 @@ def _next_after(frame: Frame) -> int:
     except msgspec.MsgspecError:
         return 0
     return row.last_seq + 1 if row.first_seq == frame.seq and row.last_seq is not None else 0
-
-
-def path_of(problem: Problem, root: Path) -> Path:
-    """Return where the file of a problem lies."""
-    return root / problem.file

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,6 +104,7 @@ class CaptureWriter:
         self._closed = False
         self._status: dict[str, Any] = {}
         self._lock_fd = -1
+        self._made_directory = not self.path.exists()
         self.created = _prepare(self.path, append=append, private=self.options.private)
         try:
             self._lock_fd = layout.acquire_lock(self.path)
@@ -270,9 +272,7 @@ class CaptureWriter:
                 self._appender.finish(_recorded(event_digest))
                 self._sealer.finish()
             finally:
-                self._stop_status.set()
-                self._status_thread.join()
-                (self.path / layout.STATUS_FILE).unlink(missing_ok=True)
+                self._end_status()
                 self._unlock()
         for failure in (self._appender.failure, self._sealer.failure):
             if failure is not None:
@@ -284,6 +284,34 @@ class CaptureWriter:
             last_seq=self._next_seq - 1 if frames else None,
             segments=self._sealer.sealed,
         )
+
+    def discard(self) -> None:
+        """Stop, and remove the capture if this writer created it (else only stop and seal)."""
+        if self._closed:
+            return
+        if not self.created:
+            self.close()
+            return
+        self._closed = True
+        try:
+            self._appender.finish(None)
+            self._sealer.kill()
+        finally:
+            self._end_status()
+            self._unlock()
+        for entry in os.listdir(self.path):
+            inside = self.path / entry
+            if inside.is_dir():
+                shutil.rmtree(inside)
+            else:
+                inside.unlink()
+        if self._made_directory:
+            self.path.rmdir()
+
+    def _end_status(self) -> None:
+        self._stop_status.set()
+        self._status_thread.join()
+        (self.path / layout.STATUS_FILE).unlink(missing_ok=True)
 
     def __enter__(self) -> CaptureWriter:
         return self

@@ -1,0 +1,188 @@
+"""`recorder info`, `verify`, `recover`: look after a capture.
+
+Responsible for how the answers look to a person and as JSON. Refuses to compute any of them:
+that is `capture.info`, `capture.verify` and `capture.recover`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from recorder.capture.info import CaptureInfo
+from recorder.capture.reader import Capture
+from recorder.capture.recover import recover
+from recorder.capture.serve import Problem
+from recorder.capture.verify import VerifyReport, verify
+from recorder.console import print_json, say, talk, time_or_dash
+from recorder.errors import ExitCode
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+@click.command("info")
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def info_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 - a click flag
+    """Say what a capture holds: frames, time, channels, losses, sizes, digest.
+
+    Reads the metadata of sealed segments and interprets the journal at the end; works while the
+    capture is being recorded.
+    """
+    info = Capture(capture).info()
+    if as_json:
+        print_json(info)
+    else:
+        _print_info(info)
+    for problem in info.problems:
+        say(f"damage: {_sentence(problem)}")
+    return info.exit_code
+
+
+@click.command("verify")
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def verify_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 - a click flag
+    """Read everything and check it: hashes, digests, numbers, checkpoints, book chains.
+
+    Changes nothing. Exit code 0: whole; 1: a problem, named on standard output; 3: whole, with
+    losses that the recorder declared.
+    """
+    with talk.status("verifying") as status:
+        report = verify(
+            capture, progress=lambda frames: status.update(f"verifying: {frames:,} frames")
+        )
+    if as_json:
+        print_json(report)
+    else:
+        _print_verify(report)
+    return report.exit_code
+
+
+@click.command("recover")
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def recover_command(capture: Path, as_json: bool) -> None:  # noqa: FBT001 - a click flag
+    """Finish what a dead recorder left: keep everything whole, name what is missing.
+
+    `recorder record --append` does the same by itself. Damaged bytes are set aside in
+    quarantine/, never deleted. A second run finds nothing to do.
+    """
+    started = time.monotonic()
+    report = recover(capture)
+    seconds = time.monotonic() - started
+    if as_json:
+        print_json({**msgspec.structs.asdict(report), "seconds": round(seconds, 3)})
+        return
+    say(
+        f"recovered {report.frames:,} frames, cut {report.bytes_cut:,} bytes, "
+        f"{report.holes} hole{'' if report.holes == 1 else 's'}, {seconds:.1f} s"
+    )
+    for path in report.quarantined:
+        say(f"set aside: {path}")
+
+
+def _print_info(info: CaptureInfo) -> None:
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    facts = Table.grid(padding=(0, 3))
+    facts.add_column(style="bold")
+    facts.add_column()
+    span = "" if info.start is None or info.end is None else _duration(info.end - info.start)
+    on_disk = info.disk_bytes + info.journal_bytes
+    ratio = f", {info.raw_bytes / on_disk:.1f} times smaller" if on_disk and info.raw_bytes else ""
+    state = "recording now" if info.recording else "torn tail" if info.torn_tail else "closed"
+    rows: list[tuple[str, str]] = [
+        ("capture", f"{info.path} ({info.venue}, {state})"),
+        ("note", info.note or "-"),
+        ("start", time_or_dash(info.start)),
+        ("end", f"{time_or_dash(info.end)}  {span}"),
+        ("frames", f"{info.frames:,} ({info.journal_frames:,} in the journal)"),
+        ("events", f"{info.events:,} ({info.unrecognized:,} unrecognized)"),
+        ("segments", f"{info.segments:,} sealed, {info.runs} runs, {info.connections} connections"),
+        ("gaps, lost", f"{info.gaps:,} gaps, {info.lost_rows} losses ({info.lost:,} frames known)"),
+        ("size", f"{_size(info.raw_bytes)} of payloads, {_size(on_disk)} on disk{ratio}"),
+        ("checkpoints", _size(info.checkpoint_bytes)),
+        ("digest", info.input_digest or "unknown: a segment cannot be read"),
+    ]
+    for name, value in rows:
+        facts.add_row(name, value.rstrip())
+    out.print(facts)
+    if not info.channels:
+        return
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold", title_justify="left")
+    table.add_column("channel")
+    for name in ("frames", "instruments", "payloads", "bytes/frame"):
+        table.add_column(name, justify="right")
+    for channel in info.channels:
+        table.add_row(
+            channel.name,
+            f"{channel.frames:,}",
+            f"{channel.instruments:,}",
+            _size(channel.bytes),
+            f"{channel.bytes / channel.frames:,.0f}",
+        )
+    out.print()
+    out.print(table)
+
+
+def _print_verify(report: VerifyReport) -> None:
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    for problem in report.problems:
+        out.print(f"problem: {_sentence(problem)}")
+    checks, chain = report.checksums, report.sequence
+    verdict = "whole" if report.ok else f"{len(report.problems)} problems"
+    if report.ok and report.lost_rows:
+        verdict = f"whole, with {report.lost_rows} declared losses"
+    facts = Table.grid(padding=(0, 3))
+    facts.add_column(style="bold")
+    facts.add_column()
+    rows: list[tuple[str, Any]] = [
+        ("verdict", verdict),
+        ("frames", f"{report.frames:,} in {report.segments} sealed segments and the journal"),
+        ("events", f"{report.events:,} ({report.unrecognized:,} unrecognized)"),
+        (
+            "book chains",
+            f"{chain['links']:,} links, {chain['gaps']} gaps, {chain['resets']} resets",
+        ),
+        (
+            "checksums",
+            f"{checks['match']:,} match, {checks['mismatch']:,} mismatch, "
+            f"{checks['absent']:,} absent",
+        ),
+        ("digest", report.input_digest or "-"),
+    ]
+    for name, value in rows:
+        facts.add_row(name, value)
+    out.print(facts)
+
+
+def _sentence(problem: Problem) -> str:
+    where = "" if problem.segment is None else f" (segment {problem.segment}"
+    if where and problem.first_seq is not None:
+        last = "?" if problem.last_seq is None else str(problem.last_seq)
+        where += f", seq {problem.first_seq} to {last}"
+    return f"{problem.file}{where}{')' if where else ''}: {problem.cause}"
+
+
+def _size(count: int) -> str:
+    value, unit = float(count), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{count} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def _duration(ns: int) -> str:
+    seconds = ns / 1e9
+    if seconds < 120:
+        return f"({seconds:.1f} s)"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    return "(" + " ".join(f"{n} {unit}" for n, unit in parts if n) + ")"
