@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from recorder.event import Int64, Level
 
@@ -104,7 +104,7 @@ class TickerRow(Struct, Generic[N], gc=False, rename="camel"):
     high24h: N | None = None
     low24h: N | None = None
     vol24h: N | None = None
-    vol_ccy24h: N | None = None
+    vol_ccy24h: N | None = field(default=None, name="volCcy24h")
     sod_utc0: N | None = None
     sod_utc8: N | None = None
 
