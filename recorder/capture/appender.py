@@ -9,7 +9,6 @@ has dropped.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections import deque
@@ -38,7 +37,6 @@ _WRITE_BYTES = 8 << 20
 """A long drain is written in pieces of about this size, so that its memory is bounded."""
 _VECTOR = 512
 """Buffers per `writev`; Linux takes at most 1,024."""
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _OpenJournal:
@@ -296,7 +294,7 @@ class Appender:
 
 
 def _as_recorder_error(error: OSError, path: Path) -> RecorderError:
-    if error.errno in _NO_ROOM:
+    if error.errno in layout.NO_ROOM:
         return DiskFull(
             f"expected room to write {path}, but the disk is full; what was written before is "
             f"whole: free some space, then continue with --append"

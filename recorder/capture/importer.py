@@ -22,7 +22,7 @@ import msgspec
 from recorder.capture.journal import MAX_PAYLOAD_BYTES
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.clock import NS_PER_SECOND
-from recorder.errors import SourceError
+from recorder.errors import SourceError, UsageError
 from recorder.frame import KIND_OF_LABEL, LABELS, NO_CONNECTION, Frame, Kind
 
 STANDARD_INPUT = "-"
@@ -66,10 +66,11 @@ _decode = msgspec.json.Decoder(_Line).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
-def import_jsonl(
+def import_sessions(
     sources: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
+    form: str = "jsonl",
     append: bool = False,
     note: str | None = None,
     options: WriterOptions | None = None,
@@ -85,12 +86,15 @@ def import_jsonl(
 
     Args:
         sources: paths, or `-` for standard input.
+        form: of the sources; `jsonl` is the one there is.
         progress: called with frames and source bytes so far.
 
     Raises:
         SourceError: a source is missing or malformed; a capture made here is removed again.
         CaptureExists, DiskFull, RecorderError: as `CaptureWriter`.
     """
+    if form != "jsonl":
+        raise UsageError(f"expected the form jsonl, received {form!r}; it is the one there is")
     opened = [_Source(str(source), rank) for rank, source in enumerate(sources)]
     try:
         for source in opened:

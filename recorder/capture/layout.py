@@ -7,6 +7,7 @@ inside a journal or a segment.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -30,6 +31,7 @@ FRAMES_DIR = "frames"
 CHECKPOINT_DIR = "checkpoints"
 QUARANTINE_DIR = "quarantine"
 UNFINISHED = ".tmp"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 REPRODUCIBLE_ID = "0" * 16
 
 LOCK_PATIENCE_S = 5.0
@@ -165,15 +167,17 @@ def read_header(root: Path) -> CaptureHeader:
         ) from error
 
 
-def write_new(path: Path, content: bytes, *, mode: int) -> None:
-    """Create a file exclusively and make it durable."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        write_all(fd, content)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    fsync_directory(path.parent)
+def write_once(path: Path, content: bytes, *, mode: int) -> None:
+    """Put a file that must not exist yet at `path`, whole and durable or not at all.
+
+    The caller holds LOCK, so nobody can create the file between the look and the rename.
+
+    Raises:
+        FileExistsError: it exists.
+    """
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    replace_file(path, content, mode=mode)
 
 
 def write_all(fd: int, content: bytes) -> None:

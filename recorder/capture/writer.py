@@ -8,10 +8,6 @@ frames (the caller does), to read a clock, and to block the caller on the disk.
 from __future__ import annotations
 
 import os
-import platform
-import secrets
-import shutil
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,19 +15,18 @@ from typing import Any
 
 import msgspec
 
-from recorder import __version__
-from recorder.capture import layout
 from recorder.capture.appender import Appender
+from recorder.capture.creation import cannot_write, discard, open_for_writing
 from recorder.capture.digest import EventDigest
 from recorder.capture.journal import MAX_PAYLOAD_BYTES
 from recorder.capture.roll import Roller
 from recorder.capture.sealer_process import SealerProcess
-from recorder.errors import CaptureExists, RecorderError, UsageError
+from recorder.capture.status import StatusFile
+from recorder.errors import RecorderError, UsageError
 from recorder.frame import Frame
 
 _BACKLOG_SEGMENTS = 8
 """How many unsealed segments `wait_for_room` lets pile up before it waits for the sealer."""
-_STATUS_S = 1.0
 
 
 class WriterOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,43 +96,33 @@ class CaptureWriter:
         """
         self.path = Path(path)
         self.options = options or WriterOptions()
-        self._closed = False
-        self._status: dict[str, Any] = {}
-        self._lock_fd = -1
-        self._made_directory = not self.path.exists()
-        self.created = _prepare(self.path, append=append, private=self.options.private)
+        self._opened = open_for_writing(
+            self.path,
+            append=append,
+            private=self.options.private,
+            venue=venue,
+            note=note,
+            reproducible=reproducible,
+        )
+        self.header = self._opened.header
+        self._first_seq = self._next_seq = self._opened.seq
+        self._next_connection = self._opened.connection
+        self._closed = self._congested = False
+        self._extra_status: dict[str, Any] = {}
+        self._sealer = SealerProcess(self.path, lock_fd=self._opened.lock_fd)
         try:
-            self._lock_fd = layout.acquire_lock(self.path)
-            if self.created:
-                self.header = _new_header(venue=venue, note=note, reproducible=reproducible)
-                layout.write_new(
-                    self.path / layout.CAPTURE_FILE,
-                    msgspec.json.format(msgspec.json.encode(self.header), indent=2) + b"\n",
-                    mode=layout.file_mode(self.path),
-                )
-                segment, self._first_seq, self._next_connection = 0, 0, 0
-            else:
-                self.header = layout.read_header(self.path)
-                segment, self._first_seq, self._next_connection = _continue(self.path)
-            self._start(segment)
+            self._appender = self._start()
         except OSError as error:
-            self._unlock()
-            raise UsageError(
-                f"expected to write a capture at {self.path}, but the system said "
-                f"{error.strerror or error}; choose a place that can be written"
-            ) from error
-        except BaseException:
-            self._unlock()
-            raise
+            os.close(self._opened.lock_fd)
+            raise cannot_write(self.path, error) from error
+        self._status = StatusFile(self.path, self._status_now)
 
-    def _start(self, segment: int) -> None:
+    def _start(self) -> Appender:
         options = self.options
-        self._next_seq = self._first_seq
-        self._sealer = SealerProcess(self.path, lock_fd=self._lock_fd)
-        self._appender = Appender(
+        return Appender(
             self.path,
             capture_id=self.header.id,
-            segment=segment,
+            segment=self._opened.segment,
             next_seq=self._first_seq,
             roller=Roller(
                 segment_ns=round(options.segment_seconds * 1e9),
@@ -147,11 +132,6 @@ class CaptureWriter:
             compress=options.compress_journal,
             on_retired=self._sealer.submit,
         )
-        self._congested = False
-        self._stop_status = threading.Event()
-        self._write_status()
-        self._status_thread = threading.Thread(target=self._run_status, name="status", daemon=True)
-        self._status_thread.start()
 
     # --- state -----------------------------------------------------------------------------
 
@@ -252,7 +232,7 @@ class CaptureWriter:
 
     def set_status(self, status: Mapping[str, Any]) -> None:
         """Add fields (e.g. `connections`) to what `status.json` shows from now on."""
-        self._status = dict(status)
+        self._extra_status = dict(status)
 
     # --- the end ---------------------------------------------------------------------------
 
@@ -272,8 +252,7 @@ class CaptureWriter:
                 self._appender.finish(_recorded(event_digest))
                 self._sealer.finish()
             finally:
-                self._end_status()
-                self._unlock()
+                self._release()
         for failure in (self._appender.failure, self._sealer.failure):
             if failure is not None:
                 raise failure
@@ -289,7 +268,7 @@ class CaptureWriter:
         """Stop, and remove the capture if this writer created it (else only stop and seal)."""
         if self._closed:
             return
-        if not self.created:
+        if not self._opened.is_new:
             self.close()
             return
         self._closed = True
@@ -297,21 +276,8 @@ class CaptureWriter:
             self._appender.finish(None)
             self._sealer.kill()
         finally:
-            self._end_status()
-            self._unlock()
-        for entry in os.listdir(self.path):
-            inside = self.path / entry
-            if inside.is_dir():
-                shutil.rmtree(inside)
-            else:
-                inside.unlink()
-        if self._made_directory:
-            self.path.rmdir()
-
-    def _end_status(self) -> None:
-        self._stop_status.set()
-        self._status_thread.join()
-        (self.path / layout.STATUS_FILE).unlink(missing_ok=True)
+            self._release()
+        discard(self._opened)
 
     def __enter__(self) -> CaptureWriter:
         return self
@@ -328,20 +294,13 @@ class CaptureWriter:
             if error is None:  # an error of the body is the cause, and must not be hidden
                 raise
 
-    def _unlock(self) -> None:
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+    def _release(self) -> None:
+        self._status.close()
+        os.close(self._opened.lock_fd)
 
-    # --- status.json -----------------------------------------------------------------------
-
-    def _run_status(self) -> None:
-        while not self._stop_status.wait(_STATUS_S):
-            self._write_status()
-
-    def _write_status(self) -> None:
+    def _status_now(self) -> dict[str, Any]:
         appender = self._appender
-        status = {
+        return {
             "pid": os.getpid(),
             "seq": self._next_seq - 1,
             "written_seq": appender.written_seq,
@@ -350,69 +309,8 @@ class CaptureWriter:
             "segment": appender.segment,
             "unsealed_segments": self._sealer.waiting,
             "connections": [],
-            **self._status,
+            **self._extra_status,
         }
-        try:
-            layout.replace_file(
-                self.path / layout.STATUS_FILE,
-                msgspec.json.encode(status) + b"\n",
-                mode=layout.file_mode(self.path),
-                durable=False,
-            )
-        except OSError:
-            return  # status is a courtesy; the journal reports a bad disk
-
-
-def _prepare(path: Path, *, append: bool, private: bool) -> bool:
-    """Make the directories; return whether the capture is new."""
-    try:
-        if path.exists() and not path.is_dir():
-            raise CaptureExists(
-                f"expected a directory or nothing at {path}, found a file; choose another name"
-            )
-        entries = sorted(os.listdir(path)) if path.is_dir() else []
-        if append and (path / layout.CAPTURE_FILE).exists():
-            layout.make_directories(path, private=False)
-            return False
-        # A LOCK alone is what remains of a recorder that died before its first write.
-        if [name for name in entries if name != layout.LOCK_FILE]:
-            if append:
-                layout.read_header(path)
-            raise CaptureExists(
-                f"expected nothing at {path} yet, found a directory with {entries[0]}; "
-                f"choose another name, or give --append to continue a capture"
-            )
-        layout.make_directories(path, private=private)
-    except OSError as error:
-        raise UsageError(
-            f"expected to create a capture at {path}, but the system said "
-            f"{error.strerror or error}; choose a place that can be written"
-        ) from error
-    return True
-
-
-def _new_header(*, venue: str, note: str | None, reproducible: bool) -> layout.CaptureHeader:
-    if reproducible:
-        return layout.CaptureHeader(
-            format=layout.FORMAT, id=layout.REPRODUCIBLE_ID, venue=venue, note=note
-        )
-    host = {
-        "name": platform.node(),
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "recorder": __version__,
-    }
-    return layout.CaptureHeader(
-        format=layout.FORMAT, id=secrets.token_hex(8), venue=venue, note=note, host=host
-    )
-
-
-def _continue(path: Path) -> tuple[int, int, int]:
-    """Recover an existing capture; return next segment, seq and connection."""
-    from recorder.capture.recover import recover_locked
-
-    return recover_locked(path).next_numbers
 
 
 def _recorded(digest: EventDigest | None) -> dict[str, int | str] | None:

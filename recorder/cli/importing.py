@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from recorder.capture.importer import STANDARD_INPUT, import_jsonl
+from recorder.capture.importer import STANDARD_INPUT, import_sessions
 from recorder.capture.writer import WriterOptions
 from recorder.console import say, talk
 
@@ -65,9 +65,10 @@ def import_command(
         disable=not talk.is_terminal,
     ) as bar:
         task = bar.add_task("import", total=total or None)
-        report = import_jsonl(
+        report = import_sessions(
             sources,
             out,
+            form=form,
             append=append,
             note=note,
             options=WriterOptions(segment_seconds=segment_seconds),

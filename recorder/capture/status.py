@@ -1,0 +1,47 @@
+"""`status.json`: what a live recorder is doing, rewritten each second.
+
+Responsible for the file and the thread that keeps it fresh. Refuses to be trusted: it is a
+courtesy for people and monitors; what is recorded stands in the journal alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from recorder.capture import layout
+
+_EVERY_S = 1.0
+
+
+class StatusFile:
+    """Keeps `status.json` up to date until `close`."""
+
+    def __init__(self, root: Path, current: Callable[[], Mapping[str, Any]]) -> None:
+        self._path = root / layout.STATUS_FILE
+        self._mode = layout.file_mode(root)
+        self._current = current
+        self._stop = threading.Event()
+        self._write()
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop and remove the file: no recorder, no status."""
+        self._stop.set()
+        self._thread.join()
+        self._path.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        while not self._stop.wait(_EVERY_S):
+            self._write()
+
+    def _write(self) -> None:
+        content = msgspec.json.encode(self._current()) + b"\n"
+        with suppress(OSError):  # the journal is who reports a bad disk
+            layout.replace_file(self._path, content, mode=self._mode, durable=False)
