@@ -18,18 +18,17 @@ from operator import attrgetter
 from time import monotonic_ns, sleep
 from typing import NamedTuple
 
-import msgspec
-
 from recorder.book import Book, Books
 from recorder.capture.digest import EventDigest, FrameDigest
-from recorder.capture.reader import Capture, Problem, ReadReport
+from recorder.capture.reader import Capture, ReadReport
 from recorder.clock import NS_PER_MS, NS_PER_SECOND, DataClock
-from recorder.errors import ExitCode
 from recorder.event import EVENT_TYPES, Event
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
 from recorder.strategy import Handler, handler_of
 from replay.pacer import Pacer, Speed, parse_speed
+from replay.play_report import PlayReport as PlayReport
+from replay.play_report import Progress as Progress
 
 NOTE = "raised by the strategy for"
 """How the note on an exception of a strategy begins; the event's type, seq and index follow."""
@@ -40,57 +39,6 @@ _MESSAGES = (Kind.TEXT, Kind.SENT)
 """Kinds that may have a channel; a filter by channel or instrument drops all others."""
 _LIFECYCLE = (Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN)
 """Rows that change the interpreter's state, or the pace, though a filter drops them."""
-
-
-class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was played; the JSON of `replay play --json`.
-
-    Attributes:
-        frames, events: played, that is within the window and past the filters.
-        seconds: how long it took, wall time.
-        requested_speed: data seconds per second, or `max`; achieved_speed: what came of it, None
-            where no time passed.
-        max_lag_ms: how late the latest frame was; 0 at max.
-        input_digest: of the frames played; output_digest: of their events with float numbers,
-            whatever the strategy was given; None unless asked for.
-        types: events of each type, where there was no strategy to look at them.
-        lost_rows, torn_tail, problems: see `ReadReport`.
-    """
-
-    frames: int
-    events: int
-    seconds: float
-    requested_speed: float | str
-    achieved_speed: float | None
-    max_lag_ms: float
-    input_digest: str | None
-    output_digest: str | None
-    types: dict[str, int]
-    lost_rows: int
-    torn_tail: bool
-    problems: list[Problem]
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """0 whole, 3 with declared loss or a torn tail, 1 where a part had to be skipped."""
-        if self.problems:
-            return ExitCode.FAILED
-        return ExitCode.LOSS if self.lost_rows or self.torn_tail else ExitCode.DONE
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """Where a replay stands.
-
-    Attributes:
-        seq, ts_recv: of the frame in hand; frames, events: played so far.
-        achieved_speed: data seconds per second so far, None before time has passed.
-    """
-
-    seq: int
-    ts_recv: int
-    frames: int
-    events: int
-    achieved_speed: float | None
 
 
 class PlayContext:

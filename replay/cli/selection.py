@@ -1,0 +1,93 @@
+"""Options that say which part of a capture a command looks at, and how it ends.
+
+Responsible for `--start --end --channel --instrument`, the same for every command, and for what
+a reader met on its way. Refuses to read anything but whether a name exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import click
+
+from recorder.capture.reader import Capture, Problem
+from recorder.console import TIME, say
+from recorder.errors import UsageError
+from recorder.okx.channels import CHANNELS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def window_options(command: F) -> F:
+    """Add `--start`, `--end`, `--channel`, `--instrument` to a command."""
+    for option in (
+        click.option(
+            "--instrument",
+            "instruments",
+            multiple=True,
+            metavar="ID",
+            help="Only frames of this instrument; again for more.",
+        ),
+        click.option(
+            "--channel",
+            "channels",
+            multiple=True,
+            metavar="NAME",
+            help="Only frames of this channel; again for more.",
+        ),
+        click.option(
+            "--end",
+            type=TIME,
+            metavar="T",
+            help="To before the first later frame received at or after this time.",
+        ),
+        click.option(
+            "--start",
+            type=TIME,
+            metavar="T",
+            help="From the first frame received at or after this time: RFC 3339, or ns.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def names_in(
+    capture: Capture, channels: Sequence[str], instruments: Sequence[str]
+) -> tuple[list[str] | None, list[str] | None]:
+    """Return the filters, None where nothing was asked for.
+
+    Raises:
+        UsageError: the capture holds no frame of one of these names.
+    """
+    for channel in channels:
+        if next(capture.frames(channels=[channel]), None) is None:
+            near = get_close_matches(channel, CHANNELS, n=2, cutoff=0.5)
+            hint = f" (did you mean {' or '.join(near)}?)" if near and channel not in near else ""
+            raise UsageError(
+                f"expected a channel that {capture.path} holds, received {channel!r}{hint}; "
+                f"`recorder info {capture.path}` lists them"
+            )
+    for instrument in instruments:
+        if next(capture.frames(instruments=[instrument]), None) is None:
+            raise UsageError(
+                f"expected an instrument that {capture.path} holds, received {instrument!r}; "
+                f"ids are as the venue writes them, e.g. BTC-USDT or BTC-USDT-SWAP"
+            )
+    return list(channels) or None, list(instruments) or None
+
+
+def say_problems(problems: Sequence[Problem], *, lost_rows: int, torn_tail: bool) -> None:
+    """Tell a person what is not whole."""
+    for problem in problems:
+        which = ""
+        if problem.first_seq is not None:
+            last = "?" if problem.last_seq is None else problem.last_seq
+            which = f", seq {problem.first_seq} to {last}"
+        say(f"damage: {problem.file}{which}: {problem.cause}; skipped")
+    if torn_tail:
+        say("note: the recorder died; `recorder recover` puts the end in order")
+    if lost_rows:
+        say(f"note: the capture declares losses ({lost_rows} lost rows), see the view ledger")
