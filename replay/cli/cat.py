@@ -87,9 +87,7 @@ def _write(chunks: Iterator[list[bytes]], end: bytes, *, warn: bool) -> None:
             continue
         piece = end.join(records)
         if warn and piece.count(b"\n") >= len(records):
-            say(
-                "warning: a payload holds a newline: it takes several lines; --null keeps them apart"
-            )
+            say("warning: a payload with a newline takes several lines; --null keeps them apart")
             warn = False
         output.write(piece)
         output.write(end)
