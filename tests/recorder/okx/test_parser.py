@@ -430,7 +430,7 @@ ROWS: list[tuple[Kind, str, list[Event]]] = [
         Kind.REST,
         '{"code":"0","data":[{"instId":"ELM-USDT","tickSz":"0.001"},{"uly":"x"}],"msg":""}',
         [
-            RestResponse(**ON, request=None, code="0", message="", rows=2, size=82),
+            RestResponse(**ON, request=None, code="0", message="", rows=2, size=81),
             InstrumentUpdate(
                 seq=SEQ, index=1, ts_recv=RECV, instrument="ELM-USDT", instrument_type=None,
                 state=None, base=None, quote=None, settle=None, underlying=None, family=None,
