@@ -13,7 +13,7 @@ from typing import Any
 
 from recorder.clock import NS_PER_SECOND
 from recorder.errors import StartError, UsageError
-from recorder.frame import NO_CONNECTION, Kind
+from recorder.frame import Kind
 from recorder.live.config import Limits, LinkOptions
 from recorder.live.connection import Closed, read_clocks
 from recorder.live.endpoint import Endpoint
@@ -131,8 +131,7 @@ class Client:
             StartError: no socket could be opened in time, or the venue refused for good.
             RecorderError: the disk takes no more.
         """
-        info = run_row(self._options)
-        self._pipeline.row(NO_CONNECTION, Kind.RUN, info, read_clocks())
+        self._pipeline.begin(run_row(self._options), read_clocks())
         loop = asyncio.get_running_loop()
         patience = self._limits.connect_timeout
         timers = []
@@ -206,7 +205,7 @@ class Client:
         """End the recording because of an error."""
         if self._failure is None and not self._ended.is_set():
             self._failure = error
-        self._end("failure")
+        self._end("stopped by an error")
 
     # --- internals -------------------------------------------------------------------------
 

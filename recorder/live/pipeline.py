@@ -142,6 +142,12 @@ class Pipeline:
         """Whether the limit of text messages is reached."""
         return self._text_left == 0
 
+    def begin(self, info: Mapping[str, Any], stamp: Stamp) -> None:
+        """Record the `run` row, the first of every run, and the first clock sample."""
+        self._last_mono = stamp.ts_mono
+        self._take([self._frame(NO_CONNECTION, Kind.RUN, _encode(info), stamp)])
+        self._look_at_clock(stamp)
+
     def new_connection(self) -> int:
         """Return the number of the next socket, attempt or REST exchange."""
         number = self._next_connection

@@ -102,6 +102,8 @@ def _get(url: str, *, demo_trading: bool, timeout: float, limit: int) -> bytes:
         with opener.open(request, timeout=timeout) as response:
             body: bytes = response.read(limit + 1)
             status: int = response.status
+            # `read(n)` gives what came and does not say that the connection broke before the end.
+            missing: int = response.length or 0
     except urllib.error.HTTPError as error:
         with error:
             raise RestFailure(error.code, f"HTTP {error.code} {error.reason}".strip()) from None
@@ -117,4 +119,6 @@ def _get(url: str, *, demo_trading: bool, timeout: float, limit: int) -> bytes:
         raise RestFailure(status, f"HTTP {status}")
     if len(body) > limit:
         raise RestFailure(status, f"a body of more than {limit} bytes")
+    if missing:
+        raise RestFailure(None, f"connection lost with {missing} bytes of the body missing")
     return body

@@ -259,6 +259,8 @@ class Session:
         times = self._request_times
         while times and now - times[0] >= _HOUR:
             times.popleft()
+        if len(times) >= self._requests_per_hour:
+            return
         for request in build_requests(operation, subscriptions, self._next_id):
             if len(times) >= self._requests_per_hour:
                 return

@@ -5,8 +5,8 @@ Control frames come from `recorder.okx.exchange`, so no test knows a second form
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import inspect
 import shutil
 import socket
 import ssl
@@ -74,19 +74,22 @@ class Socket:
             while True:
                 await self.answer()
 
+    async def stay_silent(self) -> None:
+        """Answer nothing until the connection is closed."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                self.received.append(await self.ws.recv(decode=False))
+
 
 @dataclass
 class Venue:
     """A running server and everything that connected to it."""
 
     server: Server
+    port: int
     sockets: list[Socket] = field(default_factory=list)
     attempts: list[str] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
-
-    @property
-    def port(self) -> int:
-        return int(self.server.sockets[0].getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -104,9 +107,14 @@ async def open_venue(
     *,
     knows: Callable[[dict[str, Any]], bool] = lambda _: True,
     refusals: list[int] | None = None,
+    http: Callable[[ServerConnection, Request], Any] = lambda *_: None,
     **options: Any,
 ) -> AsyncIterator[Venue]:
-    """Run a server whose every connection follows `script`; the first ones may be refused."""
+    """Run a server whose every connection follows `script`.
+
+    The first handshakes are refused with the statuses in `refusals`; `http` may answer requests
+    that are no handshakes.
+    """
     venue: Venue
 
     async def handle(ws: ServerConnection) -> None:
@@ -117,7 +125,12 @@ async def open_venue(
         with contextlib.suppress(ConnectionClosed):
             await script(socket)
 
-    def check(connection: ServerConnection, request: Request) -> Response | None:
+    async def check(connection: ServerConnection, request: Request) -> Response | None:
+        answer = http(connection, request)
+        answer = await answer if inspect.isawaitable(answer) else answer
+        if answer is not None:
+            assert isinstance(answer, Response)
+            return answer
         venue.attempts.append(request.path)
         if venue.refusals and "/ws/v5/" in request.path:
             status = HTTPStatus(venue.refusals.pop(0))
@@ -135,7 +148,8 @@ async def open_venue(
         max_size=None,
         **options,
     )
-    venue = Venue(server, refusals=list(refusals or ()))
+    port = int(server.sockets[0].getsockname()[1])
+    venue = Venue(server, port, refusals=list(refusals or ()))
     try:
         yield venue
     finally:
@@ -157,13 +171,6 @@ def fast() -> Any:
     return LinkOptions(
         open_timeout=5, close_timeout=2, first_delay=0.02, longest_delay=0.05, lived=60
     )
-
-
-@pytest.fixture
-async def patience() -> AsyncIterator[None]:
-    """Fail instead of hanging."""
-    async with asyncio.timeout(30):
-        yield
 
 
 @pytest.fixture
