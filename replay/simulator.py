@@ -18,6 +18,8 @@ from replay.market.instruments import DEFAULT_INSTRUMENTS
 from replay.scenario import Scenario
 from replay.simulated_session import DEFAULT_START, SimulatedSession
 
+__all__ = ["DEFAULT_START", "SimulationReport", "simulate", "simulated_frames"]
+
 
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `simulate` wrote.

@@ -1,0 +1,135 @@
+"""`replay serve`: a local OKX made of a capture.
+
+Responsible for the options, the address on standard output, and a clean end on SIGINT and SIGTERM.
+Refuses to serve: that is `replay.server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import click
+
+from recorder.console import TIME, print_json, say
+from replay.server import AT_END, ServeReport, serve
+
+
+@click.command("serve")
+@click.argument("capture", type=click.Path())
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8765,
+    show_default=True,
+    help="0 takes any free one.",
+)
+@click.option(
+    "--speed",
+    default="1",
+    show_default=True,
+    help="Data time per second: max, 1, 10, 0.5. At max the clock waits for slow clients.",
+)
+@click.option("--start", type=TIME, help="Begin here; books are rebuilt as they stood.")
+@click.option(
+    "--at-end",
+    type=click.Choice(AT_END),
+    default="idle",
+    show_default=True,
+    help="When the capture ends: close the sockets, stay, or begin again.",
+)
+@click.option(
+    "--wait-for-subscribers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Start the clock when N distinct arguments are subscribed.",
+)
+@click.option(
+    "--idle-close",
+    type=float,
+    metavar="SECONDS",
+    help="Close with 4004 after so long without a push, as OKX does after 30. [never]",
+)
+@click.option(
+    "--buffer-bytes",
+    type=click.IntRange(min=1),
+    default=8 << 20,
+    show_default=True,
+    help="Unsent bytes above which a client is too slow and closed with 4005; not at max.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the address, then a report, as JSON.")
+def serve_command(
+    capture: str,
+    *,
+    host: str,
+    port: int,
+    speed: str,
+    start: int | None,
+    at_end: str,
+    wait_for_subscribers: int,
+    idle_close: float | None,
+    buffer_bytes: int,
+    as_json: bool,
+) -> None:
+    """Serve CAPTURE over WebSockets as OKX would: any unmodified v5 client can connect.
+
+    Prints the base address first; `/public`, `/business` and `/private` are appended to it.
+    """
+
+    async def run() -> ServeReport:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        async with serve(
+            capture,
+            host=host,
+            port=port,
+            speed=speed,
+            start=start,
+            at_end=at_end,
+            wait_for_subscribers=wait_for_subscribers,
+            idle_close=idle_close,
+            buffer_bytes=buffer_bytes,
+            log=say,
+        ) as server:
+            _announce(server.url, server.arguments, as_json=as_json)
+            stopped = asyncio.create_task(stop.wait())
+            finished = asyncio.create_task(server.wait_finished())
+            await asyncio.wait((stopped, finished), return_when=asyncio.FIRST_COMPLETED)
+            if finished.done():
+                finished.result()
+                if at_end == "idle":
+                    await stopped
+            stopped.cancel()
+            finished.cancel()
+            return server.report()
+
+    report = asyncio.run(run())
+    if as_json:
+        print_json(report)
+    else:
+        _tell(report, say)
+
+
+def _announce(url: str, arguments: dict[str, list[dict[str, str]]], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"url": url, "arguments": arguments})
+        return
+    click.echo(url)
+    for endpoint, known in arguments.items():
+        if known:
+            say(f"{endpoint}: {len(known)} arguments")
+
+
+def _tell(report: ServeReport, tell: Callable[[str], None]) -> None:
+    parts = [f"{report.frames:,} recorded pushes served in {report.sent:,} messages"]
+    if report.achieved_speed is not None:
+        parts.append(f"speed {report.achieved_speed:.3f}, at most {report.max_lag_ms:.1f} ms late")
+    if report.too_slow:
+        parts.append(f"{report.too_slow} clients closed as too slow")
+    tell("; ".join(parts))

@@ -1,0 +1,75 @@
+"""`serve(...)`: the one call that makes a server of a capture.
+
+Responsible for its arguments and for refusing those that make no sense. Refuses to serve: that is
+`shell`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+
+from recorder.capture.reader import Capture
+from recorder.clock import format_time
+from recorder.errors import UsageError
+from replay.pacer import Speed, parse_speed
+from replay.server.shell import Server
+
+AT_END = ("close", "idle", "loop")
+"""What happens when the capture ends."""
+
+
+def serve(
+    capture: Capture | str | PathLike[str],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    speed: str | float | Speed = None,
+    start: int | None = None,
+    at_end: str = "idle",
+    wait_for_subscribers: int = 0,
+    buffer_bytes: int = 8 << 20,
+    idle_close: float | None = None,
+    log: Callable[[str], None] | None = None,
+) -> Server:
+    """Make a local OKX of a capture; enter the result (`async with`) to start it.
+
+    Args:
+        capture: a capture or its path.
+        host, port: where to listen; port 0 takes any free one.
+        speed: data seconds per second, e.g. 1, 0.5 or "10x"; None or "max": as fast as the
+            clients can take it.
+        start: begin at the first frame with `ts_recv` at or after this, ns.
+        at_end: `close` the sockets (1000) when all is sent, stay `idle`, or `loop`.
+        wait_for_subscribers: start the clock when this many distinct arguments are held.
+        buffer_bytes: unsent bytes above which a client is too slow, at a speed other than max.
+        idle_close: apply the venue's idle rule after so many seconds (30 at OKX); None: do not.
+        log: takes lines for a person.
+
+    Raises:
+        UsageError: an argument makes no sense. NotACapture: there is no capture.
+        On entering also StartError: the port cannot be had. Damage: the capture is broken.
+    """
+    if at_end not in AT_END:
+        raise UsageError(f"expected at-end as one of {', '.join(AT_END)}, received {at_end!r}")
+    if wait_for_subscribers < 0:
+        raise UsageError(f"expected 0 or more subscribers, received {wait_for_subscribers}")
+    if idle_close is not None and idle_close <= 0:
+        raise UsageError(f"expected an idle time above 0 s, received {idle_close}")
+    source = capture if isinstance(capture, Capture) else Capture(capture)
+    if start is not None and next(source.frames(start=start), None) is None:
+        raise UsageError(
+            f"expected a start before the end of {source.path}, received {format_time(start)}"
+        )
+    return Server(
+        source,
+        host=host,
+        port=port,
+        speed=parse_speed(speed),
+        start=start,
+        at_end=at_end,
+        wait_for_subscribers=wait_for_subscribers,
+        buffer_bytes=buffer_bytes,
+        idle_close=idle_close,
+        log=log or (lambda line: None),
+    )

@@ -1,0 +1,207 @@
+"""Who receives which recorded push, and what a newcomer needs first.
+
+Responsible for the channels of a served capture, their subscribers, the books that snapshots are
+rebuilt from, and the position in the capture. Refuses to own sockets and clocks: receivers are
+anything with `endpoint` and `push`, frames come in as arguments.
+
+Theory of operation. Every recorded push belongs to one `Channel` (endpoint and argument). A
+receiver that joins before the channel's first push gets recorded pushes only. One that joins
+later gets, for a chained book, one rebuilt snapshot and then every recorded push; where the book
+is not whole at that moment (a recorded gap or disconnect) it starts with the recorded snapshot
+that ends the gap. Other channels simply go on.
+
+Where a capture holds parallel connections (links) with the same argument, the connection whose
+push came first owns the channel until it closes; pushes of the others are duplicates and are
+not served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from recorder.frame import Frame, Kind
+from recorder.okx.interpreter import Interpreter
+from recorder.okx.served import answers, is_snapshot, push_of, rebuilt_snapshot
+from recorder.okx.subscription import Subscription, subscription_of
+from replay.server.catalogue import Catalogue, Stream
+
+_PUSH = b'{"arg":'
+_HEAD_BYTES_MAX = 1_024
+
+
+class Receiver(Protocol):
+    """What the switchboard needs of a client."""
+
+    @property
+    def endpoint(self) -> str:
+        """`public`, `business` or `private`."""
+        ...
+
+    def push(self, payload: bytes) -> None:
+        """Send one text message, now."""
+        ...
+
+
+R = TypeVar("R", bound=Receiver)
+
+
+class Channel(Generic[R]):
+    """One argument on one endpoint.
+
+    Attributes:
+        owner: the recorded connection whose pushes are served, None before the first.
+        receivers: who gets every push; waiting: who starts at the next snapshot.
+    """
+
+    __slots__ = ("owner", "receivers", "stream", "waiting")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.owner: int | None = None
+        self.receivers: list[R] = []
+        self.waiting: list[R] = []
+
+    def remove(self, receiver: R) -> None:
+        """Send this receiver no more."""
+        for holders in (self.receivers, self.waiting):
+            if receiver in holders:
+                holders.remove(receiver)
+
+
+class Switchboard(Generic[R]):
+    """All channels of a capture, at one position in it.
+
+    Attributes:
+        position: `seq` of the next frame.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.position = 0
+        self._catalogue = catalogue
+        self._interpreter = Interpreter(str)
+        self._channels: dict[tuple[str, Subscription], Channel[R]] = {
+            key: Channel(stream) for key, stream in catalogue.streams.items()
+        }
+        self._by_head: dict[tuple[int, bytes], Channel[R]] = {}
+
+    def knows(self, endpoint: str, argument: Mapping[str, Any]) -> bool:
+        """Say whether an ack or a push of this argument is recorded on this endpoint."""
+        return identity(argument) in self._catalogue.known[endpoint]
+
+    def rewind(self, position: int, interpreter: Interpreter) -> None:
+        """Stand before frame `position`; every receiver starts as if it had just subscribed.
+
+        Args:
+            position: `seq` of the next frame.
+            interpreter: of texts (`Interpreter(str)`), as it stood before that frame.
+        """
+        self.position = position
+        self._interpreter = interpreter
+        for channel in self._channels.values():
+            receivers = channel.receivers + channel.waiting
+            channel.owner = None
+            channel.receivers, channel.waiting = [], []
+            for receiver in receivers:
+                self._join(channel, receiver)
+
+    def subscribe(self, receiver: R, argument: Mapping[str, Any]) -> None:
+        """Let a receiver have an argument from here on, with a snapshot where one is needed."""
+        for channel in self._channels_of(receiver, argument):
+            if receiver not in channel.receivers and receiver not in channel.waiting:
+                self._join(channel, receiver)
+
+    def unsubscribe(self, receiver: R, argument: Mapping[str, Any]) -> None:
+        """Send a receiver no more of an argument."""
+        for channel in self._channels_of(receiver, argument):
+            channel.remove(receiver)
+
+    def forget(self, receiver: R) -> None:
+        """Send a receiver nothing more at all."""
+        for channel in self._channels.values():
+            channel.remove(receiver)
+
+    def play(self, frame: Frame) -> list[R]:
+        """Pass a frame: return who must be sent its payload; state and position move behind it."""
+        self.position = frame.seq + 1
+        if frame.kind is not Kind.TEXT:
+            self._interpreter.step(frame)
+            if frame.kind is Kind.CLOSED or frame.kind is Kind.RUN:
+                self._release(frame)
+            return []
+        channel = self._channel_of(frame)
+        if channel is None:
+            return []
+        if channel.stream.is_chained:
+            self._interpreter.step(frame)
+        if channel.owner != frame.connection:
+            if channel.owner is not None:
+                return []
+            channel.owner = frame.connection
+        if channel.waiting and is_snapshot(frame.payload):
+            channel.receivers += channel.waiting
+            channel.waiting = []
+        return channel.receivers
+
+    def _channels_of(self, receiver: R, argument: Mapping[str, Any]) -> list[Channel[R]]:
+        asked = identity(argument)
+        if asked is None:
+            return []
+        return [
+            channel
+            for (endpoint, push), channel in self._channels.items()
+            if endpoint == receiver.endpoint and answers(push, asked)
+        ]
+
+    def _join(self, channel: Channel[R], receiver: R) -> None:
+        stream = channel.stream
+        if stream.is_chained and stream.first_seq < self.position:
+            snapshot = self._snapshot(channel)
+            if snapshot is None:
+                channel.waiting.append(receiver)
+                return
+            receiver.push(snapshot)
+        channel.receivers.append(receiver)
+
+    def _snapshot(self, channel: Channel[R]) -> bytes | None:
+        """Return a snapshot of the book as it stands, None where nobody can know it now."""
+        push = channel.stream.push
+        name = push.instrument or push.get("sprdId") or ""
+        for book in self._interpreter.books.of(name):
+            is_meant = book.channel == push.channel and channel.owner in (None, book.connection)
+            if is_meant and book.is_whole:
+                return rebuilt_snapshot(push, book)
+        return None
+
+    def _channel_of(self, frame: Frame) -> Channel[R] | None:
+        """Return the channel a text belongs to, None for acks, errors and pongs."""
+        payload = frame.payload
+        head: tuple[int, bytes] | None = None
+        if payload.startswith(_PUSH):
+            # Some bytes beyond the argument, so that an ack's head is never taken for a push's.
+            end = payload.find(b"}") + 10
+            if end < _HEAD_BYTES_MAX:
+                head = (frame.connection, payload[:end])
+                found = self._by_head.get(head)
+                if found is not None:
+                    return found
+        push = push_of(payload)
+        if push is None:
+            return None
+        endpoint = self._catalogue.endpoint_of(frame.connection, push)
+        channel = self._channels.get((endpoint, push))
+        if channel is not None and head is not None:
+            self._by_head[head] = channel
+        return channel
+
+    def _release(self, frame: Frame) -> None:
+        """Let other connections serve what a closed one (a new run: any) has served."""
+        for channel in self._channels.values():
+            if frame.kind is Kind.RUN or channel.owner == frame.connection:
+                channel.owner = None
+
+
+def identity(argument: Mapping[str, Any]) -> Subscription | None:
+    """Return what makes two arguments the same subscription."""
+    found = subscription_of(argument)
+    return None if found is None else found.key
