@@ -1,0 +1,279 @@
+"""Chains: every book's sequence of updates, proved link by link.
+
+Responsible for deciding what may be applied to which book, for sequence gaps, resets and
+checksums, and for when a book stops being whole or is forgotten. Refuses to know connections as
+such: `interpreter.py` says when one has ended.
+
+Theory of operation. A chain is one (connection, channel, instrument): the venue numbers the
+updates of a book per subscription of a connection, so nothing is compared across connections.
+
+    unknown ──snapshot──▶ whole ──prevSeqId is not the last seqId──▶ broken ──snapshot──▶ whole
+                            │
+                            └─ connection ended ──▶ stale ──▶ forgotten as soon as another
+                               connection's snapshot of the same book is there
+
+Only a whole book takes updates. A broken chain goes on being followed from the number it jumped
+to, so that every loss is counted once, and a second loss is seen (rules of the OKX API docs,
+order book channels, "Sequence ID").
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from recorder.book import Book, Books
+from recorder.event import BookReset, BookUpdate, ChecksumMismatch, Event, SequenceGap
+from recorder.frame import Frame
+from recorder.okx.checkpoint import BookState
+from recorder.okx.checksum import DEPTH, checksum
+from recorder.okx.parser import parser_of
+
+
+class Integrity(msgspec.Struct, gc=False):
+    """What an interpreter could prove since it was made; every count is of frames.
+
+    Attributes:
+        links: updates whose `prevSeqId` was the last `seqId` of their chain, among them
+            keep-alives and resets.
+        gaps: updates whose `prevSeqId` was another.
+        resets: links by which the venue restarted its numbering.
+        keepalives: links that change nothing.
+        match, mismatch, absent: book updates and snapshots whose checksum was right, was wrong,
+            or could not be had: not sent, 0, or without a snapshot to build on.
+        unrecognized: frames nobody understood.
+    """
+
+    links: int = 0
+    gaps: int = 0
+    resets: int = 0
+    keepalives: int = 0
+    match: int = 0
+    mismatch: int = 0
+    absent: int = 0
+    unrecognized: int = 0
+
+
+class Chain:
+    """A book, and its exact texts where the venue sends a checksum of them."""
+
+    __slots__ = ("book", "is_stale", "texts")
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.texts: Book | None = None
+        self.is_stale = False
+
+
+class Chains:
+    """All chains of an interpreter.
+
+    Attributes:
+        books: the book of every chain.
+        integrity: what was proved since construction.
+    """
+
+    def __init__(self, number: type) -> None:
+        self.number = number
+        self.books = Books()
+        self.integrity = Integrity()
+        self._chains: dict[tuple[int, str, str], Chain] = {}
+
+    def take(self, frame: Frame, events: list[Event]) -> None:
+        """Take the book updates of a frame; append what they prove to its events."""
+        derived: list[Event] = []
+        for index, event in enumerate(events):
+            if type(event) is not BookUpdate:
+                continue
+            chain = self._chains.get((frame.connection, event.channel, event.instrument))
+            if chain is None:
+                chain = self._add(frame.connection, event.channel, event.instrument)
+            if event.is_snapshot:
+                chain.book.apply(event)
+                self._forget_stale(chain)
+            else:
+                self._follow(frame, chain, event, derived)
+            if event.checksum or chain.texts is not None:
+                self._check(frame, chain, event, index, derived)
+            else:
+                self.integrity.absent += 1
+        for event in derived:
+            events.append(msgspec.structs.replace(event, index=len(events)))
+
+    def _follow(self, frame: Frame, chain: Chain, update: BookUpdate, derived: list[Event]) -> None:
+        """Prove an update against its chain, and apply it where the book is whole."""
+        book = chain.book
+        prev, seq_id = update.prev_seq_id, update.seq_id
+        last = book.seq_id
+        if prev is None or seq_id is None or last is None:
+            # Frames before 2023 carry no numbers; and a chain begins with the first one seen.
+            pass
+        elif prev != last:
+            self.integrity.gaps += 1
+            book.is_whole = False
+            chain.texts = None
+            derived.append(
+                SequenceGap(
+                    frame.seq, 0, frame.ts_recv, frame.connection, update.instrument,
+                    update.channel, last, prev, seq_id,
+                )
+            )  # fmt: skip
+        else:
+            self.integrity.links += 1
+            if seq_id < prev:
+                self.integrity.resets += 1
+                derived.append(
+                    BookReset(
+                        frame.seq, 0, frame.ts_recv, frame.connection, update.instrument,
+                        update.channel, prev, seq_id,
+                    )
+                )  # fmt: skip
+            elif seq_id == prev and not update.bids and not update.asks:
+                self.integrity.keepalives += 1
+        if book.is_whole:
+            book.apply(update)
+        else:
+            book.seq_id = seq_id
+
+    def _check(
+        self, frame: Frame, chain: Chain, update: BookUpdate, index: int, derived: list[Event]
+    ) -> None:
+        """Compare the venue's checksum with that of the book's exact texts."""
+        book = chain.book
+        if self.number is str:
+            texts = book if book.is_whole else None
+        else:
+            texts = self._texts(frame, chain, update, index)
+        chain.texts = texts
+        if texts is None or not update.checksum:
+            self.integrity.absent += 1
+            return
+        computed = checksum(texts.bids(DEPTH), texts.asks(DEPTH))
+        if computed == update.checksum:
+            self.integrity.match += 1
+            return
+        self.integrity.mismatch += 1
+        # The book is wrong and stays wrong: said once, and not trusted until the next snapshot.
+        book.is_whole = False
+        chain.texts = None
+        derived.append(
+            ChecksumMismatch(
+                frame.seq, 0, frame.ts_recv, frame.connection, update.instrument,
+                update.channel, update.checksum, computed,
+            )
+        )  # fmt: skip
+
+    def _texts(self, frame: Frame, chain: Chain, update: BookUpdate, index: int) -> Book | None:
+        """Return the book of exact texts after an update; only legacy traffic pays for it."""
+        if not chain.book.is_whole:
+            return None
+        texts = chain.texts
+        if update.is_snapshot:
+            if not update.checksum:
+                return None
+            texts = Book(update.instrument, update.channel, number=str)
+        if texts is not None:
+            exact = parser_of(str).parse(frame)
+            again = exact[index] if index < len(exact) else None
+            if type(again) is not BookUpdate:
+                return None
+            texts.apply(again)
+        return texts
+
+    def _add(self, connection: int, channel: str, instrument: str) -> Chain:
+        chain = Chain(Book(instrument, channel, connection, number=self.number))
+        self._chains[connection, channel, instrument] = chain
+        self.books.add(chain.book)
+        return chain
+
+    def _remove(self, book: Book) -> None:
+        del self._chains[book.connection, book.channel, book.instrument]
+        self.books.remove(book)
+
+    def _forget_stale(self, fresh: Chain) -> None:
+        """Remove books of closed connections that a fresh snapshot replaces."""
+        book = fresh.book
+        for other in self.books.of(book.instrument):
+            if other is not book and other.channel == book.channel:
+                chain = self._chains[other.connection, other.channel, other.instrument]
+                if chain.is_stale:
+                    self._remove(other)
+
+    def end(self, connection: int) -> None:
+        """End a connection's chains; its books stay to be looked at, stale, until replaced."""
+        for key in [key for key in self._chains if key[0] == connection]:
+            self._make_stale(self._chains[key])
+
+    def end_all(self) -> None:
+        """End every chain: the process that held the connections is gone."""
+        for chain in list(self._chains.values()):
+            if not chain.is_stale:
+                self._make_stale(chain)
+
+    def drop(self, connection: int, channel: str, instrument: str) -> None:
+        """Forget one chain and its book, if there is such a one."""
+        chain = self._chains.get((connection, channel, instrument))
+        if chain is not None:
+            self._remove(chain.book)
+
+    def distrust(self, connection: int) -> None:
+        """Frames of a connection (-1: of any) were lost: distrust what cannot notice it itself.
+
+        A numbered chain proves or breaks itself with its next update.
+        """
+        for chain in self._chains.values():
+            book = chain.book
+            if book.seq_id is None and connection in (-1, book.connection):
+                book.is_whole = False
+                chain.texts = None
+
+    def _make_stale(self, chain: Chain) -> None:
+        book = chain.book
+        book.is_whole = False
+        chain.texts = None
+        chain.is_stale = True
+        others = [
+            other
+            for other in self.books.of(book.instrument)
+            if other is not book and other.channel == book.channel
+        ]
+        if book.is_empty or any(other.is_whole for other in others):
+            self._remove(book)
+            return
+        for other in others:
+            if self._chains[other.connection, other.channel, other.instrument].is_stale:
+                self._remove(other)
+
+    def save(self) -> list[BookState]:
+        """Return every chain in the form a checkpoint stores."""
+        states = []
+        for chain in self._chains.values():
+            book, texts = chain.book, chain.texts
+            states.append(
+                BookState(
+                    book.connection, book.channel, book.instrument, book.is_whole, chain.is_stale,
+                    book.seq_id, book.ts_event, book.ts_recv, book.seq, book.bids(), book.asks(),
+                    None if texts is None else texts.bids(),
+                    None if texts is None else texts.asks(),
+                )
+            )  # fmt: skip
+        return states
+
+    def restore(self, saved: BookState) -> None:
+        """Add a chain exactly as it was saved."""
+        chain = self._add(saved.connection, saved.channel, saved.instrument)
+        chain.is_stale = saved.is_stale
+        book = chain.book
+        bids, asks = saved.bids, saved.asks
+        if saved.text_bids is not None and saved.text_asks is not None:
+            if self.number is str:
+                bids, asks = saved.text_bids, saved.text_asks
+                chain.texts = book
+            else:
+                chain.texts = Book(saved.instrument, saved.channel, number=str)
+                chain.texts.load(saved.text_bids, saved.text_asks)
+        book.load(bids, asks)
+        book.is_whole = saved.is_whole
+        book.seq_id = saved.seq_id
+        book.ts_event = saved.ts_event
+        book.ts_recv = saved.ts_recv
+        book.seq = saved.seq
