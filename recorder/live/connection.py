@@ -4,13 +4,14 @@ Responsible for stamping every socket read with both clocks before anything else
 exact message bytes, the handshake and its timeout, control frames, flow control and the closing
 handshake. Refuses to number, store or interpret a message, and to reconnect.
 
-Theory of operation. An `asyncio.Protocol` of our own drives the sans-I/O core of `websockets`.
+Theory of operation. An `asyncio.Protocol` of our own drives the sans-I/O core of `websockets`
+(through `live.framing`, which takes plain messages past it).
 Everything runs in callbacks of the event loop, so no message can be lost by cancelling a task that
 awaits one: what the kernel handed over is delivered in the same callback. `run()` dials and then
 only waits; its end and `Listener.on_closed` come exactly once, whatever happened. After `close()`
 messages go on being delivered until the peer's close frame or the close timeout.
 
-The core does not check UTF-8 in text messages, so invalid text is delivered as it came (tested).
+Nobody here checks UTF-8 in text messages, so invalid text is delivered as it came.
 """
 
 from __future__ import annotations
@@ -30,15 +31,12 @@ from websockets.exceptions import (
     PayloadTooBig,
     WebSocketException,
 )
-from websockets.frames import Frame as WireFrame
-from websockets.frames import Opcode
-from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from recorder.errors import UsageError
-from recorder.frame import Kind
 from recorder.live.dial import dial
+from recorder.live.framing import Framing, Message
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 """Longest message taken; OKX's longest are a few hundred kB, so this only bounds memory."""
@@ -58,18 +56,6 @@ class Stamp(NamedTuple):
 
     ts_recv: int
     ts_mono: int
-
-
-class Message(NamedTuple):
-    """One complete message.
-
-    Attributes:
-        kind: `Kind.TEXT` or `Kind.BINARY`.
-        payload: its exact bytes, fragments joined.
-    """
-
-    kind: Kind
-    payload: bytes
 
 
 class Closed(NamedTuple):
@@ -139,13 +125,12 @@ class Connection(asyncio.Protocol):
         self._close_timeout = close_timeout
         self._tls = tls
         self._core = ClientProtocol(self._uri, max_size=max_size)
+        self._framing = Framing(self._core, max_size)
         self._loop = asyncio.get_running_loop()
         self._handshake: asyncio.Future[None] = self._loop.create_future()
         self._finished: asyncio.Future[Closed] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._kind = Kind.TEXT
-        self._fragments: list[bytes | bytearray | memoryview] = []
         self._our_reason: str | None = None
         self._is_ending = False
         self.opened = False
@@ -223,17 +208,9 @@ class Connection(asyncio.Protocol):
         """Stamp, then parse, then deliver what one read completed."""
         stamp = read_clocks()
         core = self._core
-        core.receive_data(data)
-        messages: list[Message] = []
-        for event in core.events_received():
-            if type(event) is WireFrame:
-                opcode = event.opcode
-                if event.fin and opcode is Opcode.TEXT:
-                    messages.append(Message(Kind.TEXT, bytes(event.data)))
-                elif opcode is Opcode.TEXT or opcode is Opcode.BINARY or opcode is Opcode.CONT:
-                    self._join(event, messages)
-            elif type(event) is Response and core.handshake_exc is None:
-                self._opened(stamp)
+        messages = self._framing.receive(data)
+        if not self.opened and core.state is not State.CONNECTING and core.handshake_exc is None:
+            self._opened(stamp)
         if messages:
             self._listener.on_messages(messages, stamp)
         self._flush()
@@ -275,14 +252,6 @@ class Connection(asyncio.Protocol):
             # follow, so only the end of the stream is awaited, and not for long.
             self._is_ending = True
             self._give_up_after(_EOF_WAIT_SECONDS)
-
-    def _join(self, frame: WireFrame, messages: list[Message]) -> None:
-        if frame.opcode is not Opcode.CONT:
-            self._kind = Kind.TEXT if frame.opcode is Opcode.TEXT else Kind.BINARY
-        self._fragments.append(frame.data)
-        if frame.fin:
-            messages.append(Message(self._kind, b"".join(self._fragments)))
-            self._fragments = []
 
     def _flush(self) -> None:
         transport = self._transport

@@ -15,7 +15,8 @@ from recorder.clock import NS_PER_SECOND
 from recorder.event import Event, Subscribed, VenueError
 from recorder.frame import Kind
 from recorder.live.config import LinkOptions
-from recorder.live.connection import Closed, Connection, Message, Stamp, read_clocks
+from recorder.live.connection import Closed, Connection, Stamp, read_clocks
+from recorder.live.framing import Message
 from recorder.live.pipeline import Pipeline
 from recorder.live.schedule import Backoff, ConnectionLimit
 from recorder.okx.session import Action, Close, Refusal, Send, Session, Standing

@@ -32,7 +32,8 @@ from recorder.event import (
 )
 from recorder.frame import NO_CONNECTION, Frame, Kind
 from recorder.live.clocks import ClockWatch
-from recorder.live.connection import Message, Stamp
+from recorder.live.connection import Stamp
+from recorder.live.framing import Message
 from recorder.okx.interpreter import Interpreter
 from recorder.strategy import Handler
 
@@ -215,7 +216,7 @@ class Pipeline:
         for position, message in enumerate(messages):
             if left == 0:
                 return messages[:position]
-            if message.kind is Kind.TEXT:
+            if message[0] is Kind.TEXT:
                 left -= 1
         return messages
 

@@ -13,7 +13,8 @@ from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 
 from recorder.frame import Kind
-from recorder.live.connection import Closed, Connection, Message, Stamp
+from recorder.live.connection import Closed, Connection, Stamp
+from recorder.live.framing import Message
 
 WEIRD = [
     b"x",
@@ -73,7 +74,7 @@ async def test_payloads_arrive_byte_for_byte(venue_of: Any) -> None:
     async with venue_of(script) as venue:
         ear, closed = await listen(f"{venue.url}/public")
     assert ear.messages == [
-        Message(kind, payload) for payload in WEIRD for kind in (Kind.TEXT, Kind.BINARY)
+        (kind, payload) for payload in WEIRD for kind in (Kind.TEXT, Kind.BINARY)
     ]
     assert closed == Closed(1000, "", "venue", True)
     assert (ear.order[0], ear.order[-1], len(ear.closed)) == ("opened", "closed", 1)
@@ -94,7 +95,7 @@ async def test_large_and_fragmented_messages_are_joined(venue_of: Any) -> None:
 
     async with venue_of(script) as venue:
         ear, _ = await listen(f"{venue.url}/public")
-    assert ear.messages == [Message(Kind.TEXT, big), Message(Kind.TEXT, b"".join(pieces))]
+    assert ear.messages == [(Kind.TEXT, big), (Kind.TEXT, b"".join(pieces))]
 
 
 async def test_bytes_that_trickle_in_one_by_one() -> None:
@@ -111,7 +112,7 @@ async def test_bytes_that_trickle_in_one_by_one() -> None:
     server = await asyncio.start_server(serve_raw, "127.0.0.1", 0)
     async with server:
         ear, closed = await listen(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    assert [message.payload for message in ear.messages] == messages
+    assert [payload for _, payload in ear.messages] == messages
     assert closed == Closed(1006, "connection lost", "network", True)
 
 
@@ -140,7 +141,7 @@ async def test_stamps_are_taken_at_the_read_and_never_fall(venue_of: Any) -> Non
     for _, stamp in ear.reads:
         assert stamp.ts_mono >= before.ts_mono
         before = stamp
-    assert [m.payload for m in ear.messages] == [b"%d" % number for number in range(500)]
+    assert [payload for _, payload in ear.messages] == [b"%d" % number for number in range(500)]
 
 
 async def test_a_stalled_consumer_loses_nothing_while_reading_is_paused(venue_of: Any) -> None:
@@ -161,7 +162,7 @@ async def test_a_stalled_consumer_loses_nothing_while_reading_is_paused(venue_of
         assert ear.reads == []
         connection.resume_reading()
         await task
-    assert [message.payload for message in ear.messages] == payloads
+    assert [payload for _, payload in ear.messages] == payloads
 
 
 async def test_control_pings_are_answered(venue_of: Any) -> None:
@@ -171,7 +172,7 @@ async def test_control_pings_are_answered(venue_of: Any) -> None:
 
     async with venue_of(script) as venue:
         ear, _ = await listen(f"{venue.url}/public")
-    assert [message.payload for message in ear.messages] == [b"pong came"]
+    assert [payload for _, payload in ear.messages] == [b"pong came"]
 
 
 async def test_what_the_venue_sends_after_our_close_frame_is_delivered() -> None:
@@ -195,7 +196,7 @@ async def test_what_the_venue_sends_after_our_close_frame_is_delivered() -> None
         connection.close("enough")
         assert not connection.is_open
         closed = await task
-    assert [message.payload for message in ear.messages] == [b"first", *tail]
+    assert [payload for _, payload in ear.messages] == [b"first", *tail]
     assert closed == Closed(1000, "enough", "recorder", True)
 
 
@@ -242,7 +243,7 @@ async def test_every_end_has_code_and_cause(wire: bytes, code: int, by: str) -> 
     async with server:
         ear, closed = await listen(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     assert (closed.code, closed.by, closed.opened) == (code, by, True)
-    assert [message.payload for message in ear.messages] == [b"kept"]
+    assert [payload for _, payload in ear.messages] == [b"kept"]
     if code == 4004:
         assert closed.reason == "No data received in 30s."
 
@@ -268,7 +269,7 @@ async def test_an_oversize_message_is_a_declared_loss(venue_of: Any) -> None:
 
     async with venue_of(script) as venue:
         ear, closed = await listen(f"{venue.url}/public", max_size=1_000)
-    assert [message.payload for message in ear.messages] == [b"small"]
+    assert [payload for _, payload in ear.messages] == [b"small"]
     assert (closed.code, closed.by, closed.oversize) == (1009, "recorder", 2_000)
 
 
@@ -352,7 +353,7 @@ async def test_tls_carries_the_same_bytes(certificate: Callable[[], Any], venue_
 
     async with venue_of(script, ssl=server_context) as venue:
         ear, closed = await listen(f"wss://127.0.0.1:{venue.port}/ws/v5/public", tls=trusting)
-    assert [message.payload for message in ear.messages] == WEIRD
+    assert [payload for _, payload in ear.messages] == WEIRD
     assert closed == Closed(1000, "", "venue", True)
 
 
@@ -402,7 +403,7 @@ async def test_an_http_proxy_of_the_environment_is_used(
             monkeypatch.delenv("NO_PROXY", raising=False)
             ear, _ = await listen("ws://venue.example:8443/ws/v5/public")
     assert asked == [b"CONNECT venue.example:8443 HTTP/1.1"]
-    assert [message.payload for message in ear.messages] == [b"through the proxy"]
+    assert [payload for _, payload in ear.messages] == [b"through the proxy"]
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
