@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -20,6 +20,9 @@ BLOCK_NUMBERS = 1 << BLOCK_SHIFT
 """Sequence numbers in one digest block."""
 
 DIGEST_SIZE = 32
+
+_RUN_FRAMES = 4096
+"""Frames whose records are joined at once: bounds memory, keeps the GIL released for long."""
 
 _FOLD = struct.Struct("<qq")
 
@@ -100,34 +103,8 @@ class FrameDigest(_Blocks):
 
     def update(self, frames: Iterable[Frame]) -> None:
         """Add frames; their seqs must be above those added before."""
-        parts: list[bytes] = []
-        pack = RECORD.pack
-        pending = 0
-        k = self._k
-        for frame in frames:
-            seq = frame.seq
-            if seq >> BLOCK_SHIFT != k:
-                self._take(parts, pending)
-                parts, pending = [], 0
-                k = seq >> BLOCK_SHIFT
-                self._open(k)
-            payload = frame.payload
-            parts.append(
-                pack(
-                    seq,
-                    frame.ts_recv,
-                    frame.ts_mono,
-                    frame.connection,
-                    frame.kind,
-                    len(payload),
-                )
-            )
-            parts.append(payload)
-            pending += 1
-            if pending == 4096:  # bounds memory when a whole capture is one iterable
-                self._take(parts, pending)
-                parts, pending = [], 0
-        self._take(parts, pending)
+        for first_seq, count, records in record_runs(frames):
+            self.update_records(first_seq, count, records)
 
     def update_records(self, first_seq: int, count: int, records: bytes | memoryview) -> None:
         """Add `count` encoded records that lie within one digest block."""
@@ -136,12 +113,6 @@ class FrameDigest(_Blocks):
         self._hash.update(records)
         self._count += count
         self.count += count
-
-    def _take(self, parts: Sequence[bytes], frames: int) -> None:
-        if frames:
-            self._hash.update(b"".join(parts))
-            self._count += frames
-            self.count += frames
 
 
 class EventDigest(_Blocks):
@@ -168,6 +139,30 @@ class EventDigest(_Blocks):
             self._hash.update(encode_event(event) + b"\n")
             self._count += 1
             self.count += 1
+
+
+def record_runs(frames: Iterable[Frame]) -> Iterator[tuple[int, int, bytes]]:
+    """Yield `(first seq, count, records)` of frames in seq order, cut at digest blocks."""
+    parts: list[bytes] = []
+    first_seq = count = 0
+    pack = RECORD.pack
+    for frame in frames:
+        seq, payload = frame.seq, frame.payload
+        if count and seq >> BLOCK_SHIFT != first_seq >> BLOCK_SHIFT:
+            yield first_seq, count, b"".join(parts)
+            parts, count = [], 0
+        if not count:
+            first_seq = seq
+        parts.append(
+            pack(seq, frame.ts_recv, frame.ts_mono, frame.connection, frame.kind, len(payload))
+        )
+        parts.append(payload)
+        count += 1
+        if count == _RUN_FRAMES:
+            yield first_seq, count, b"".join(parts)
+            parts, count = [], 0
+    if count:
+        yield first_seq, count, b"".join(parts)
 
 
 class PartDigests:

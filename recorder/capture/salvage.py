@@ -160,11 +160,12 @@ class Salvage:
 
     def _at_end(self, cause: str) -> Iterator[Run]:
         following = self._repair.next_first_seq
-        if following is not None:
-            if following > self.last_seq + 1:
-                yield from self._bridge(following - 1, cause)
-        elif not self._ended:
+        if self._ended:
+            return  # what is missing behind a trailer is missing from the next segment
+        if following is None:
             yield from self._bridge(None, "killed")
+        elif following > self.last_seq + 1:
+            yield from self._bridge(following - 1, cause)
 
     def _bridge(self, last_seq: int | None, cause: str) -> Iterator[Run]:
         """Put a `lost` row where the next frame should have been."""

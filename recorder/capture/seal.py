@@ -22,6 +22,7 @@ from recorder.capture.digest import (
     PartDigests,
     digest_of,
     new_hash,
+    record_runs,
 )
 from recorder.capture.journal import Trailer, split_records
 from recorder.capture.reader import Capture, ReadReport
@@ -43,11 +44,16 @@ _READ_BYTES = 1 << 20
 
 
 class Carry:
-    """The digest block that is open at the end of a segment, continued in the next one."""
+    """The digest block that is open at the end of a segment, continued in the next one.
 
-    def __init__(self, k: int) -> None:
+    Attributes:
+        is_whole: it has been followed from the block's beginning; else its digest is unknown.
+    """
+
+    def __init__(self, k: int, *, is_whole: bool = True) -> None:
         self.k = k
         self.count = 0
+        self.is_whole = is_whole
         self._hash = new_hash()
 
     def update(self, records: bytes, count: int) -> None:
@@ -55,8 +61,10 @@ class Carry:
         self._hash.update(records)
         self.count += count
 
-    def block(self) -> BlockDigest:
-        """Return the digest so far."""
+    def block(self) -> BlockDigest | None:
+        """Return the digest so far, None where the beginning could not be read."""
+        if not self.is_whole:
+            return None
         return BlockDigest(self.k, self.count, self._hash.hexdigest())
 
 
@@ -130,7 +138,7 @@ class Sealer:
             for frame in self._capture.frames(first_seq=k << BLOCK_SHIFT, last_seq=first_seq - 1):
                 carry.update(encode_record(frame), 1)
         except Damage:
-            return None
+            return Carry(k, is_whole=False)
         return carry
 
 
@@ -338,20 +346,11 @@ def part_digests(reader: SegmentReader) -> Iterator[BlockDigest]:
         Damage: a page cannot be read.
     """
     parts = PartDigests()
-    records: list[bytes] = []
-    k = -1
     for block, groups in reader.blocks():
         loaded = reader.load(block, groups, Selection())
         for batch in () if loaded is None else loaded.batches():
-            for frame in batch.frames():
-                if frame.seq >> BLOCK_SHIFT != k:
-                    if records:
-                        parts.update(k, len(records), b"".join(records))
-                    records, k = [], frame.seq >> BLOCK_SHIFT
-                records.append(encode_record(frame))
-            if records:
-                parts.update(k, len(records), b"".join(records))
-                records = []
+            for first_seq, count, records in record_runs(batch.frames()):
+                parts.update(first_seq >> BLOCK_SHIFT, count, records)
     yield from parts.blocks()
 
 

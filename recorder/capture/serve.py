@@ -7,7 +7,7 @@ retry: that is `reader`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
@@ -73,8 +73,11 @@ def serve(
         if isinstance(source, SealedSource):
             if source.last_seq >= wanted.first_seq and _up_to(wanted, source.first_seq):
                 yield from _serve_sealed(snapshot, source, wanted, report)
+            is_last = not _up_to(wanted, source.last_seq + 1)
         else:
-            yield from _serve_journal(snapshot, source, capture_id, wanted, report)
+            is_last = yield from _serve_journal(snapshot, source, capture_id, wanted, report)
+        if is_last:
+            return  # damage behind what is wanted is nobody's business here
 
 
 def _up_to(wanted: Selection, seq: int) -> bool:
@@ -146,13 +149,18 @@ def _serve_journal(
     capture_id: str,
     wanted: Selection,
     report: ReadReport | None,
-) -> Iterator[FrameBatch]:
+) -> Generator[FrameBatch, None, bool]:
+    """Yield the wanted frames of a journal; return whether `last_seq` has been passed."""
+    is_last = False
     pending: list[Frame] = []
     with JournalFile(
         snapshot.root, source.segment, capture_id=capture_id, size=source.size
     ) as journal:
         for part in journal.parts(from_seq=wanted.first_seq):
             if isinstance(part, Flaw):
+                if not _up_to(wanted, part.expected_seq):
+                    is_last = True
+                    break
                 if part.at_end and source.is_last:
                     # Bytes that are still being written, or that a dead recorder left.
                     if report is not None and not snapshot.is_live:
@@ -163,6 +171,7 @@ def _serve_journal(
             if not isinstance(part, Block):
                 continue
             if not _up_to(wanted, part.first_seq):
+                is_last = True
                 break
             for frame in split_records(part.records):
                 if frame.seq < wanted.first_seq or not _up_to(wanted, frame.seq):
@@ -176,6 +185,7 @@ def _serve_journal(
                 del pending[:BATCH_ROWS]
     if pending:
         yield batch_of(pending)
+    return is_last
 
 
 def _damage_of(flaw: Flaw, source: JournalSource) -> Damage:

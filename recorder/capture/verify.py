@@ -19,6 +19,7 @@ from recorder.capture.digest import (
     FrameDigest,
     PartDigests,
     digest_of,
+    record_runs,
 )
 from recorder.capture.journal import Block, End, Flaw, split_records
 from recorder.capture.journal_file import JournalFile
@@ -29,7 +30,7 @@ from recorder.capture.serve import Problem
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.capture.tally import Tally, integrity_counts
 from recorder.errors import Damage, ExitCode
-from recorder.frame import Frame, Kind, encode_record
+from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.parser import PARSER_VERSION
 
@@ -153,21 +154,23 @@ class _Verifier:
         for block, groups in reader.blocks():
             loaded = reader.load(block, groups, Selection())
             for batch in () if loaded is None else loaded.batches():
-                index = zip(batch.channel, batch.instrument, strict=True)
-                for frame, key in zip(batch.frames(), index, strict=True):
-                    k = frame.seq >> BLOCK_SHIFT
-                    record = encode_record(frame)
-                    parts.update(k, 1, record)
+                frames = list(batch.frames())
+                for first_seq, count, records in record_runs(frames):
+                    k = first_seq >> BLOCK_SHIFT
+                    parts.update(k, count, records)
+                    self._digest.update_records(first_seq, count, records)
+                    if self._carry is not None and self._carry.k != k:
+                        self._carry = Carry(k)
                     if self._carry is not None:
-                        if self._carry.k != k:
-                            self._carry = Carry(k)
-                        self._carry.update(record, 1)
+                        self._carry.update(records, count)
                         if meta.carried is not None and k == meta.carried.k:
-                            carried = self._carry
+                            carried = self._carry.block()
+                index = zip(batch.channel, batch.instrument, strict=True)
+                for frame, key in zip(frames, index, strict=True):
                     self._frame(frame, tally, key)
         if parts.blocks() != meta.digests or tally.count != meta.count:
             self._problem("frames do not match their digest", meta.first_seq, meta.last_seq)
-        elif carried is not None and meta.carried is not None and carried.block() != meta.carried:
+        elif carried is not None and carried != meta.carried:
             self._problem("digest block begun earlier does not match", meta.first_seq)
         self._check_counts(meta, tally)
 
@@ -221,6 +224,7 @@ class _Verifier:
             for part in journal.parts():
                 if isinstance(part, Block):
                     parts.update(part.first_seq >> BLOCK_SHIFT, part.count, part.records)
+                    self._digest.update_records(part.first_seq, part.count, part.records)
                     for frame in split_records(part.records):
                         self._frame(frame, tally, (None, None))
                 elif isinstance(part, Flaw):
@@ -246,7 +250,6 @@ class _Verifier:
             report.lost_rows += 1
             self._expected = max(self._expected, _next_after(frame))
         report.frames += 1
-        self._digest.update((frame,))
         events = [] if self._interpreter is None else self._interpreter.step(frame)
         report.events += len(events)
         tally.add(frame, key, events)

@@ -1,0 +1,122 @@
+"""Verify finds every kind of damage and names it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.capture.checkpoint import write_checkpoint
+from recorder.capture.digest import FrameDigest
+from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.verify import verify
+from recorder.okx.interpreter import Interpreter
+
+
+def test_a_whole_capture(tmp_path: Path, make_frames: Any, build: Any) -> None:
+    frames = make_frames(500)
+    digest = FrameDigest()
+    digest.update(frames)
+    interpreter = Interpreter()
+    events = sum(len(interpreter.step(frame)) for frame in frames)
+    counts = interpreter.integrity
+    assert counts.links > 100
+    for name, sealed in (("j", 0), ("m", 2), ("s", None)):
+        build(tmp_path / name, frames, sealed=sealed)
+        report = verify(tmp_path / name)
+        assert (report.problems, report.ok, report.exit_code) == ([], True, 0)
+        assert (report.frames, report.events) == (500, events)
+        assert report.sequence == {"links": counts.links, "gaps": 0, "resets": 0}
+        assert report.checksums == {"match": 0, "mismatch": 0, "absent": counts.absent}
+        assert report.unrecognized == counts.unrecognized > 0
+        assert report.input_digest == digest.hexdigest()
+
+
+def test_every_bit_of_a_sealed_file_counts(tmp_path: Path, make_frames: Any, build: Any) -> None:
+    frames = make_frames(100)
+    build(tmp_path / "c", frames)
+    (source,) = Capture(tmp_path / "c").snapshot().sealed
+    path = tmp_path / "c" / source.path
+    data = path.read_bytes()
+    rng = random.Random(5)
+    for _ in range(60):
+        at = rng.randrange(len(data))
+        bad = bytearray(data)
+        bad[at] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(bad))
+        report = verify(tmp_path / "c")
+        assert report.exit_code == 1
+        assert {p.file for p in report.problems} == {source.path}, at
+        problem = report.problems[0]
+        assert (problem.segment, problem.first_seq, problem.last_seq) == (0, 0, 99)
+        # What readers serve in spite of it is never wrong in a payload page.
+        served = list(Capture(tmp_path / "c").frames(report=ReadReport()))
+        assert all(f.payload in {g.payload for g in frames} for f in served)
+
+
+def test_every_bit_of_a_journal_counts(tmp_path: Path, make_frames: Any, build: Any) -> None:
+    frames = make_frames(60)
+    build(tmp_path / "c", frames, sealed=0, chunk=10)
+    path = tmp_path / "c/journal/000000.wal"
+    data = path.read_bytes()
+    rng = random.Random(6)
+    for _ in range(60):
+        bad = bytearray(data)
+        bad[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(bad))
+        report = verify(tmp_path / "c")
+        assert report.exit_code == 1
+        assert {p.file for p in report.problems} == {"journal/000000.wal"}
+        served = list(Capture(tmp_path / "c").frames(report=ReadReport()))
+        assert all(f in frames for f in served)
+
+
+def test_a_truncated_file_is_named(tmp_path: Path, make_frames: Any, build: Any) -> None:
+    build(tmp_path / "c", make_frames(300))
+    source = Capture(tmp_path / "c").snapshot().sealed[1]
+    path = tmp_path / "c" / source.path
+    path.write_bytes(path.read_bytes()[:1000])
+    report = verify(tmp_path / "c")
+    assert report.exit_code == 1
+    assert {(p.file, p.segment) for p in report.problems} == {(source.path, 1)}
+    assert report.frames == 200  # the others were still checked
+
+
+def test_a_missing_segment_is_named(tmp_path: Path, make_frames: Any, build: Any) -> None:
+    build(tmp_path / "c", make_frames(300))
+    (tmp_path / "c" / Capture(tmp_path / "c").snapshot().sealed[1].path).unlink()
+    causes = {(p.cause, p.first_seq, p.last_seq) for p in verify(tmp_path / "c").problems}
+    assert ("numbers missing", 100, 199) in causes
+
+
+@pytest.mark.parametrize("how", ["missing", "garbage", "another state"])
+def test_a_wrong_checkpoint_is_named(
+    tmp_path: Path, make_frames: Any, build: Any, how: str
+) -> None:
+    build(tmp_path / "c", make_frames(300))
+    path = tmp_path / "c/checkpoints/000001.zst"
+    if how == "missing":
+        path.unlink()
+    elif how == "garbage":
+        path.write_bytes(b"garbage")
+    else:
+        write_checkpoint(tmp_path / "c", 1, Interpreter().save())
+    report = verify(tmp_path / "c")
+    assert report.exit_code == 1
+    assert [p.file for p in report.problems] == ["checkpoints/000001.zst"]
+
+
+def test_a_torn_tail_is_a_problem_and_a_whole_journal_is_none(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    build(tmp_path / "c", make_frames(150), sealed=0, chunk=10)
+    path = tmp_path / "c/journal/000001.wal"
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rfind(b"\xabBLK")])  # died between two blocks
+    assert verify(tmp_path / "c").exit_code == 0
+    path.write_bytes(data[: data.rfind(b"\xabBLK")] + b"\xabBLK1234")
+    report = verify(tmp_path / "c")
+    assert report.exit_code == 1
+    assert report.problems[0].cause.startswith("torn tail")
