@@ -23,7 +23,7 @@ from recorder.capture.reader import Capture, Problem, ReadReport
 from recorder.capture.snapshot import SealedSource
 from recorder.errors import Damage, ExitCode, UsageError
 from replay.results import FORMATS, Output, Spool, write_result
-from replay.scan import EventScan, Extent, FrameScan
+from replay.scan import FRAMES, EventScan, Extent, FrameScan
 from replay.tables import COMMENTS
 from replay.views import VIEWS
 
@@ -70,12 +70,17 @@ _SESSION_COMMENTS = {
     "connection": COMMENTS["connection"],
     "url": COMMENTS["url"],
     "opened": "ts_recv of the opened row, ns; NULL where the connect failed",
+    "endpoint": COMMENTS["endpoint"],
     "closed": "ts_recv of the closed row, ns; NULL while open, or where the recorder died",
     "code": "WebSocket close code",
     "by": "who closed: venue, recorder or network",
     "duration": "how long it was open, ns on the monotonic clock",
     "frames": "rows of every kind",
     "received": "messages received",
+    "reason": COMMENTS["reason"],
+    "link": COMMENTS["link"],
+    "first_seq": "number of its first row",
+    "last_seq": "number of its last row",
 }
 
 
@@ -106,13 +111,18 @@ def connect(capture: Capture | str | os.PathLike[str]) -> duckdb.DuckDBPyConnect
     """
     if not isinstance(capture, Capture):
         capture = Capture(capture)
+    connection = _open()
+    _attach(connection, capture)
+    return connection
+
+
+def _open() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     )
     # The views count in UTC; a TIMESTAMPTZ must not print in the zone of this machine.
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET parquet_metadata_cache = true")
-    _attach(connection, capture)
     return connection
 
 
@@ -122,10 +132,9 @@ def refresh(connection: duckdb.DuckDBPyConnection) -> None:
     Args:
         connection: of `connect`, or a cursor of it.
     """
-    row = connection.execute("SELECT path FROM capture").fetchone()
-    if row is None:
-        raise UsageError("expected a connection made by connect(), received another")
-    _attach(connection, Capture(row[0]))
+    # fetchall: DuckDB 2.0 refuses other work on a connection while a result is unfinished.
+    ((path,),) = connection.execute("SELECT path FROM capture").fetchall()
+    _attach(connection, Capture(path))
 
 
 def query(
@@ -148,7 +157,7 @@ def query(
         raise UsageError(f"expected a format of {', '.join(FORMATS)}, received {format!r}")
     if not isinstance(capture, Capture):
         capture = Capture(capture)
-    connection = connect(capture)
+    connection = _open()
     try:
         return _run(connection, capture, sql, format, output or sys.stdout.buffer)
     finally:
@@ -191,8 +200,8 @@ def _run(
             refused.append(segment.group())
     report = extent.report
     if not report.lost_rows and re.search(r"\b(frames|sessions)\b", sql, re.IGNORECASE):
-        counted = connection.execute("SELECT count(*) FROM frames WHERE kind = 'lost'").fetchone()
-        report.lost_rows += counted[0] if counted else 0
+        lost = "SELECT count(*) FROM frames WHERE kind = 'lost'"
+        ((report.lost_rows,),) = connection.execute(lost).fetchall()
     return QueryReport(rows, report.exit_code, report.problems)
 
 
@@ -215,12 +224,29 @@ def _attach(
     Args:
         without: sealed segments that DuckDB shall not open itself.
     """
+    refused = list(without)
+    while True:
+        try:
+            return _attach_snapshot(connection, capture, refused)
+        except duckdb.Error as error:
+            # A view over Parquet looks at its files when it is made.
+            segment = _SEGMENT.search(str(error))
+            if segment is None or segment.group() in refused:
+                raise
+            refused.append(segment.group())
+
+
+def _attach_snapshot(
+    connection: duckdb.DuckDBPyConnection, capture: Capture, without: Sequence[str]
+) -> Extent:
     snapshot = capture.snapshot()
     sealed = [source for source in snapshot.sealed if source.path not in without]
     report = ReadReport()
     gaps, last_seq = _between(capture, sealed, has_more=len(sealed) < len(snapshot.sources))
     extent = Extent(capture, last_seq, gaps, report, [])
     connection.register("journal_frames", FrameScan(extent))
+    of_frames = {name: _FRAME_COMMENTS[name] for name in FRAMES.names}
+    _comment(connection, "journal_frames", "Frames that are not in Parquet yet", of_frames)
     files = [str(snapshot.root / source.path) for source in sealed]
     _create(connection, "frames", _frames_sql(files), "Every frame, as recorded", _FRAME_COMMENTS)
     for view in VIEWS.values():
@@ -239,6 +265,8 @@ def _attach(
         f"{_text(header.venue)} AS venue, {_text(header.id)} AS id, "
         f"{last_seq}::BIGINT AS last_seq"
     )
+    columns = {"last_seq": "last frame that this connection sees; -1: none"}
+    _comment(connection, "capture", "The capture behind these views", columns)
     return extent
 
 

@@ -114,13 +114,39 @@ COMMENTS = {
     "connection": "number of the socket or attempt within the capture; -1: none",
     "price": "in quote currency",
     "size": "in the unit of the venue: base currency (spot), contracts (derivatives)",
-    "volume_24h": "contracts (derivatives) or base currency (spot), last 24 hours",
     "url": "where the socket was opened",
     "endpoint": "public, business or private",
     "bids": "levels in the order sent, best first; size 0 deletes a level",
     "asks": "levels in the order sent, best first; size 0 deletes a level",
     "orders": "number of orders at this price",
+    "trade_id": "id of the venue; of a group of fills, the last one's",
+    "argument": "argument of the subscription",
+    "connection_id": "connId of the venue",
+    "request_id": "id that the request carried",
+    "venue_seq": "seqId of the venue, in the instrument's book sequence",
+    "seq_id": "seqId of the venue",
+    "prev_seq_id": "prevSeqId of the venue",
+    "received": "checksum the venue sent, signed 32-bit",
+    "computed": "checksum of the book rebuilt here, signed 32-bit",
+    "open_interest": "in contracts",
+    "open_interest_ccy": "in base currency",
+    "open_interest_usd": "in US dollars",
+    "premium": "as a fraction",
+    "impact_value": "as sent by the venue",
+    "contract_multiplier": "number of contract values in one contract",
+    "leverage": "highest the venue allows",
+    "strike": "in quote currency",
+    "instrument_code": "instIdCode of the venue",
+    "link": "number of the redundant link, from 0",
+    "count": "how many",
+    "code": "code of the venue, or of the WebSocket close",
+    "reason": "in words",
+    "message": "text of the venue",
+    "by": "venue, recorder or network",
 }
+"""What columns of these names mean in every view."""
+
+_PRICES = ("price", "open", "high", "low", "close", "last", "24h", "utc0", "utc8")
 
 _SCALARS: dict[Any, pa.DataType] = {
     int: pa.int64(),
@@ -145,6 +171,21 @@ def _scalar(annotation: Any) -> pa.DataType | None:
     return _SCALARS.get(annotation)
 
 
+def comment_of(name: str) -> str:
+    """Return what a column of this name means where its event does not say more."""
+    if name in COMMENTS:
+        return COMMENTS[name]
+    if name.endswith("_size"):
+        return COMMENTS["size"]
+    if name.endswith("_orders"):
+        return COMMENTS["orders"]
+    if name.endswith("_rate"):
+        return "fraction per interval (0.0001 = 1 bp)"
+    if name.endswith("_time"):
+        return "ns since the Unix epoch, UTC"
+    return COMMENTS["price"] if name.endswith(_PRICES) else ""
+
+
 def _documented(event_type: type[Event]) -> tuple[str, dict[str, str]]:
     """Return the first sentence of a type's docstring and its attributes' own ones.
 
@@ -156,9 +197,10 @@ def _documented(event_type: type[Event]) -> tuple[str, dict[str, str]]:
     for entry in entries:
         names, colon, text = entry.partition(":")
         if colon and re.fullmatch(r"\w+(, \w+)*", names.strip()):
-            said = " ".join(text.split()).rstrip(".;")
+            said = " ".join(text.split()).rstrip(".;").replace("None", "NULL")
             comments.update(dict.fromkeys(names.strip().split(", "), said))
-    return " ".join(head.split("\n\n")[0].split()).rstrip("."), comments
+    summary = " ".join(head.split("\n\n")[0].split()).rstrip(".").replace("None", "NULL")
+    return summary, comments
 
 
 def attribute(name: str) -> Callable[[Sequence[Row]], list[Any]]:
@@ -204,7 +246,7 @@ def event_view(event_type: type[Event]) -> View:
     """Return the view of one event type: its fields in their order."""
     summary, documented = _documented(event_type)
     columns = tuple(
-        _column(field.name, field.type, documented.get(field.name, COMMENTS.get(field.name, "")))
+        _column(field.name, field.type, documented.get(field.name) or comment_of(field.name))
         for field in msgspec.structs.fields(event_type)
     )
     weight = _levels_of if event_type is BookUpdate else None

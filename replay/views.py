@@ -29,7 +29,7 @@ from recorder.event import (
     RunStarted,
     SequenceGap,
 )
-from replay.tables import COMMENTS, Column, Row, View, attribute, event_view, json_text
+from replay.tables import COMMENTS, Column, Row, View, attribute, comment_of, event_view, json_text
 
 _INT, _FLOAT, _TEXT, _BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
@@ -66,7 +66,7 @@ def _levels_of(update: BookUpdate) -> int:
 def _column(
     name: str, type_: pa.DataType, values: Callable[[Sequence[Row]], Any], comment: str = ""
 ) -> Column:
-    return Column(name, type_, comment or COMMENTS.get(name, ""), values)
+    return Column(name, type_, comment or comment_of(name), values)
 
 
 BOOK_LEVELS = View(
