@@ -21,7 +21,6 @@ from typing import Any
 
 import msgspec
 
-from recorder import __version__
 from recorder.clock import NS_PER_MS, NS_PER_SECOND
 from recorder.errors import UsageError
 from recorder.frame import NO_CONNECTION, Frame, Kind
@@ -38,42 +37,21 @@ from recorder.okx.exchange import (
 )
 from recorder.okx.instruments import instrument_requests
 from recorder.okx.subscription import Subscription, build_requests
-from replay.market.chance import EXPONENTIAL
 from replay.market.instruments import DEFAULT_INSTRUMENTS, instrument_of, rest_body
 from replay.market.venue import Venue
 from replay.scenario import Scenario, scenario_of
+from replay.simulated_network import LATENCY_NS, UPLINK_NS, Link
 
 DEFAULT_START = 1_793_606_400 * NS_PER_SECOND
 """2026-11-02T08:00:00Z: a fixed start, for a seed alone shall decide a capture."""
+VERSION = 1
+"""Rises whenever the same arguments give other frames than before."""
 
 _BATCH = 4_096
 _URL = "wss://simulated.invalid:8443/ws/v5"
 _MONO_ORIGIN = 5_000 * NS_PER_SECOND  # as if the machine had been up for a while
 _PING_AFTER = 15 * NS_PER_SECOND
 _RECONNECT_AFTER = 1_200 * NS_PER_MS
-_UPLINK = 4 * NS_PER_MS
-_LATENCY = tuple(
-    # A path of 3.4 ms, 0.5 ms of exponential jitter, and now and then a hiccup.
-    3_400_000 + wait * 500 + (12_000_000 if index == 255 else 0)
-    for index, wait in enumerate(EXPONENTIAL)
-)
-
-
-class _Link:
-    """One WebSocket connection: the client's end, and the venue's end in `conversation`."""
-
-    def __init__(self, number: int, endpoint: str, conversation: Conversation) -> None:
-        self.number = number
-        self.endpoint = endpoint
-        self.conversation = conversation
-        self.is_open = True
-        self.opened_seq = self.closed_seq = 0
-        self.heard_at = 0
-        self.request_count = 0
-
-    def next_id(self) -> str:
-        self.request_count += 1
-        return f"r{self.request_count}"
 
 
 class SimulatedSession:
@@ -97,20 +75,20 @@ class SimulatedSession:
             UsageError: an argument makes no sense.
         """
         names = list(dict.fromkeys(instruments))
-        _check(names, duration, frames, rate, seed, start)
+        _check(names, duration, frames, rate, seed)
         if duration is None and frames is None:
             duration = 60.0
         length = None if duration is None else round(duration * NS_PER_SECOND)
         self._end = None if length is None else start + length
         self._frame_limit = frames
-        is_named = isinstance(scenario, str)
         self._scenario = scenario_of(scenario, length) if isinstance(scenario, str) else scenario
         self._options = {
+            "version": VERSION,
             "seed": seed,
             "instruments": names,
             "channels": None if channels is None else list(channels),
             "rate": rate,
-            "scenario": scenario if is_named else "custom",
+            "scenario": scenario if isinstance(scenario, str) else "custom",
         }
         self._instruments = [instrument_of(name) for name in names]
         self._random = Random(seed ^ 0x5E551014)  # the network's, apart from the market's
@@ -121,8 +99,9 @@ class SimulatedSession:
         self._out: list[Frame] = []
         self._heap: list[tuple[int, int, Callable[[int], int | None]]] = []
         self._rank = 1_000
-        self._links: dict[str, _Link] = {}
-        self._recent: list[_Link] = []  # open, or closed in the batch in hand
+        self._links: dict[str, Link] = {}  # by endpoint
+        self._link_of: dict[str, Link] = {}  # by channel
+        self._recent: list[Link] = []  # open, or closed in the batch in hand
         self._venue = Venue(
             self._instruments, self._push, seed=seed, rate=round(rate * 1_000), start_ns=start
         )
@@ -156,7 +135,7 @@ class SimulatedSession:
     # --- the session ------------------------------------------------------------------------
 
     def _open_session(self) -> None:
-        self._row(NO_CONNECTION, Kind.RUN, self._run_info())
+        self._row(NO_CONNECTION, Kind.RUN, {"simulator": self._options})
         every = [subscription for wanted in self._wanted.values() for subscription in wanted]
         for path in instrument_requests(every):
             number = self._next_connection()
@@ -188,7 +167,7 @@ class SimulatedSession:
         for link in links:
             self._close(link, 1000, "recorder")
 
-    def _open_at(self, seq: int) -> list[_Link]:
+    def _open_at(self, seq: int) -> list[Link]:
         """Return the connections that are open before row `seq`."""
         return [
             link
@@ -200,9 +179,6 @@ class SimulatedSession:
         out, self._out = self._out, []
         self._recent = [link for link in self._recent if link.is_open]
         return out
-
-    def _run_info(self) -> dict[str, Any]:
-        return {"recorder": __version__, "simulator": self._options}
 
     def _select(self, channels: Sequence[str] | None) -> dict[str, list[Subscription]]:
         """Return what each endpoint is asked for, in the order of asking."""
@@ -233,8 +209,10 @@ class SimulatedSession:
             endpoint_of=self._endpoint_of.get,
             now_ns=self._now,
         )
-        link = self._links[endpoint] = _Link(number, endpoint, conversation)
+        link = self._links[endpoint] = Link(number, endpoint, conversation)
         self._recent.append(link)
+        for item in self._wanted[endpoint]:
+            self._link_of[item.channel] = link
         link.opened_seq = self._seq
         opened = {"url": f"{_URL}/{endpoint}", "endpoint": endpoint, "link": 0}
         self._row(number, Kind.OPENED, opened)
@@ -243,17 +221,17 @@ class SimulatedSession:
             self._send(link, request.payload)
         self._later(_PING_AFTER, lambda now: self._watch(link))
 
-    def _send(self, link: _Link, payload: bytes) -> None:
+    def _send(self, link: Link, payload: bytes) -> None:
         """Let the client send; the venue answers when it has received it."""
         self._add(link.number, Kind.SENT, payload)
-        self._later(_UPLINK, lambda now: self._answer(link, payload))
+        self._later(UPLINK_NS, lambda now: self._answer(link, payload))
 
-    def _answer(self, link: _Link, payload: bytes) -> None:
+    def _answer(self, link: Link, payload: bytes) -> None:
         if link.is_open:
             for reply in link.conversation.receive(payload, self._now):
                 self._obey(link, reply)
 
-    def _obey(self, link: _Link, reply: Reply) -> None:
+    def _obey(self, link: Link, reply: Reply) -> None:
         if isinstance(reply, Send):
             self._deliver(link, reply.payload)
         elif isinstance(reply, Started):
@@ -265,12 +243,12 @@ class SimulatedSession:
             channel, name = reply.argument["channel"], reply.argument["instId"]
             self._venue.source(channel, name).stop(channel)
 
-    def _start_pushes(self, link: _Link, argument: dict[str, Any]) -> None:
+    def _start_pushes(self, link: Link, argument: dict[str, Any]) -> None:
         if link.is_open and link.conversation.holds(argument):
             channel = argument["channel"]
             self._venue.source(channel, argument["instId"]).start(channel, self._now)
 
-    def _watch(self, link: _Link) -> int | None:
+    def _watch(self, link: Link) -> int | None:
         """Send a text ping when nothing has come for a while; the venue closes after 30 s."""
         if not link.is_open:
             return None
@@ -280,7 +258,7 @@ class SimulatedSession:
         self._send(link, b"ping")
         return self._now + _PING_AFTER
 
-    def _close(self, link: _Link, code: int, by: str) -> None:
+    def _close(self, link: Link, code: int, by: str) -> None:
         link.is_open = False
         link.closed_seq = self._seq
         for subscription in self._wanted[link.endpoint]:
@@ -343,7 +321,7 @@ class SimulatedSession:
         """Return what a client does about a gap: leave the channel, then subscribe anew."""
         subscription = Subscription("books", (("instId", name),))
 
-        def ask(link: _Link, operation: str) -> None:
+        def ask(link: Link, operation: str) -> None:
             if link.is_open:
                 for request in build_requests(operation, [subscription], link.next_id):
                     self._send(link, request.payload)
@@ -361,12 +339,11 @@ class SimulatedSession:
 
     def _push(self, channel: str, text: str) -> None:
         """Take a push of the venue: it arrives on the socket of its endpoint."""
-        link = self._links[self._endpoint_of[channel]]
-        self._deliver(link, text.encode())
+        self._deliver(self._link_of[channel], text.encode())
 
-    def _deliver(self, link: _Link, payload: bytes) -> None:
+    def _deliver(self, link: Link, payload: bytes) -> None:
         draw = self._random.getrandbits(26)
-        at = self._now + _LATENCY[draw & 255] + (draw >> 8)
+        at = self._now + LATENCY_NS[draw & 255] + (draw >> 8)
         if at > self._last:
             self._last = at
         else:
@@ -408,23 +385,16 @@ def _actor(act: Callable[[int], object]) -> Callable[[int], int | None]:
 
 
 def _check(
-    names: Sequence[str],
-    duration: float | None,
-    frames: int | None,
-    rate: float,
-    seed: int,
-    start: int,
+    names: Sequence[str], duration: float | None, frames: int | None, rate: float, seed: int
 ) -> None:
     """Refuse arguments that make no sense, each with its own sentence."""
-    if not names:
-        raise UsageError("expected at least one instrument to simulate, received none")
-    if duration is not None and not 0 < duration <= 366 * 86_400:
-        raise UsageError(f"expected a duration above 0 s and up to a year, received {duration}")
-    if frames is not None and frames < 1:
-        raise UsageError(f"expected at least 1 frame to simulate, received {frames}")
-    if not 0.01 <= rate <= 100:
-        raise UsageError(f"expected a rate from 0.01 to 100, received {rate}; 1 is the default")
-    if seed < 0:
-        raise UsageError(f"expected a seed of 0 or more, received {seed}")
-    if start < 0:
-        raise UsageError(f"expected a start after 1970, received {start} ns")
+    year = 366 * 86_400
+    for is_met, wanted, received in (
+        (names, "at least one instrument", "none"),
+        (duration is None or 0 < duration <= year, "a duration of up to a year", f"{duration} s"),
+        (frames is None or frames >= 1, "at least 1 frame", frames),
+        (0.01 <= rate <= 100, "a rate from 0.01 to 100 (1 is the default)", rate),
+        (seed >= 0, "a seed of 0 or more", seed),
+    ):
+        if not is_met:
+            raise UsageError(f"expected {wanted} to simulate, received {received}")

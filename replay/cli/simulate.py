@@ -13,7 +13,6 @@ from rich.progress import Progress, TextColumn
 
 from recorder.capture.reader import Capture
 from recorder.console import TIME, print_json, say, talk
-from recorder.errors import UsageError
 from replay.market.instruments import DEFAULT_INSTRUMENTS
 from replay.scenario import SCENARIOS
 from replay.simulator import DEFAULT_START, SimulationReport, simulate
@@ -89,8 +88,6 @@ def simulate_command(
 
     The same arguments give the same frames, digest and files on every machine.
     """
-    if seed < 0:
-        raise UsageError(f"expected --seed of 0 or more, received {seed}")
 
     def run(progress: Callable[[int, int], None] | None) -> SimulationReport:
         return simulate(

@@ -12,8 +12,11 @@ from random import Random
 STEP_NS = 100_000_000
 """Data time between two moves of a fair price."""
 
-_CALM_VARIANCE = 6_000**2
-"""Variance of one move at rest, in (1e-9)²: 6 ppm per 100 ms is some 34 % a year."""
+_CALM_VARIANCE = 10_000**2
+"""Variance of one move at rest, in (1e-9)²: 10 ppm per 100 ms is some 18 % a year."""
+
+_REGIMES = (30, 45, 60, 80, 100, 130, 200, 400)
+"""Percent of the variance at rest to which a market returns, for half a minute or so each."""
 
 _PARTS = 1_000_000_000
 
@@ -26,11 +29,11 @@ class Factor:
         heat: multiplies the variance, in percent; a scenario's burst raises it.
     """
 
-    __slots__ = ("_bits", "heat", "variance")
+    __slots__ = ("_bits", "_rest", "heat", "variance")
 
     def __init__(self, random: Random) -> None:
         self._bits = random.getrandbits
-        self.variance = _CALM_VARIANCE
+        self.variance = self._rest = _CALM_VARIANCE
         self.heat = 100
 
     def draw(self) -> int:
@@ -39,13 +42,16 @@ class Factor:
         normal = self._bits(256).bit_count() - 128
         sigma = isqrt(self.variance * self.heat // 100)
         move = normal * sigma // 8
-        if self._bits(12) == 0:  # about every seven minutes a jump
+        chance = self._bits(12)
+        if chance == 0:  # about every seven minutes a jump
             move += 6 * sigma if self._bits(1) else -6 * sigma
-        # 10 % weight on the last move, 2.2 % pull to rest: shocks halve in three seconds, and
-        # the pull is slow enough that busy and quiet minutes follow each other.
+        elif chance < 13:  # about every half minute another regime
+            self._rest = _CALM_VARIANCE * _REGIMES[self._bits(3)] // 100
+        # 10 % weight on the last move, 2.2 % pull to rest: shocks halve in three seconds; regimes
+        # make busy and quiet minutes.
         surprise = min(move * move, 400 * _CALM_VARIANCE)
         self.variance += (surprise - self.variance) * 10 // 100
-        self.variance += (_CALM_VARIANCE - self.variance) * 22 // 1_000
+        self.variance += (self._rest - self.variance) * 22 // 1_000
         return move
 
 

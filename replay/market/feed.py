@@ -56,7 +56,12 @@ class Feed:
         self._emit = emit
         self._prices = PriceTexts(instrument.price_decimals)
         self._lots = instrument.size_decimals
+        self._is_swap = instrument.is_swap
         name = instrument.id
+        self._ticker_head = (
+            f'{{"arg":{{"channel":"tickers","instId":"{name}"}},"data":[{{'
+            f'"instType":"{instrument.type}","instId":"{name}","last":"'
+        )
         self._head = {
             channel: f'{{"arg":{{"channel":"{channel}","instId":"{name}"}},'
             for channel in PUBLIC_CHANNELS + BUSINESS_CHANNELS
@@ -233,15 +238,14 @@ class Feed:
         base, money = self._volumes(tape.volume, tape.turnover)
         self._emit(
             "tickers",
-            f'{self._head["tickers"]}"data":[{{"instType":"{self.instrument.type}",'
-            f'"instId":"{self.instrument.id}","last":"{price[tape.last_price]}",'
+            f'{self._ticker_head}{price[tape.last_price]}",'
             f'"lastSz":"{format_decimal(tape.last_size, lots)}","askPx":"{price[-ask]}",'
             f'"askSz":"{format_decimal(book.asks.sizes[ask], lots)}","bidPx":"{price[bid]}",'
             f'"bidSz":"{format_decimal(book.bids.sizes[bid], lots)}",'
             f'"open24h":"{price[tape.open]}","high24h":"{price[tape.high]}",'
             f'"low24h":"{price[tape.low]}","sodUtc0":"{price[tape.open_utc0]}",'
             f'"sodUtc8":"{price[tape.open_utc8]}",'
-            f'"volCcy24h":"{base if self.instrument.is_swap else money}",'
+            f'"volCcy24h":"{base if self._is_swap else money}",'
             f'"vol24h":"{format_decimal(tape.volume, lots)}","ts":"{now_ns // NS_PER_MS}"}}]}}',
         )
 
@@ -249,7 +253,7 @@ class Feed:
         self._bar_is_stale = False
         if "candle1m" not in self.live:
             return
-        if self.instrument.is_swap:
+        if self._is_swap:
             # Swap candles carry trailing zeros that tickers do not (seen on the wire, 2026-08).
             decimals = self.instrument.price_decimals
             ohlc = [format_fixed(p, decimals) for p in (bar.open, bar.high, bar.low, bar.close)]
@@ -257,7 +261,7 @@ class Feed:
             ohlc = [self._prices[p] for p in (bar.open, bar.high, bar.low, bar.close)]
         base, money = self._volumes(bar.volume, bar.turnover)
         volume = format_decimal(bar.volume, self._lots)
-        currency = base if self.instrument.is_swap else money
+        currency = base if self._is_swap else money
         row = [str(bar.start_ms), *ohlc, volume, currency, money, "1" if is_done else "0"]
         self._emit("candle1m", self._head["candle1m"] + '"data":[["' + '","'.join(row) + '"]]}')
 

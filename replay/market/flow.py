@@ -83,7 +83,7 @@ class Flow:
         bits = self._bits
         for side in (self.book.bids, self.book.asks):
             keys = side.keys
-            for _ in range(1 + bits(2)):
+            for _ in range(bits(1) + bits(1)):
                 key = keys[-1 - (bits(16) * min(len(keys), SHOWN) >> 16)]
                 if key != keys[-1]:
                     if bits(2) == 0:
@@ -105,7 +105,8 @@ class Flow:
         """Trade and withdraw levels of `stale` better than `limit`; quote anew behind them."""
         keys = stale.keys
         self._leans_to_buy = stale.sign < 0
-        self._take(stale, self._size() * 2, 2, fills, limit)
+        if self._bits(1):
+            self._take(stale, self._size() * 2, 2, fills, limit)
         withdrawn = 0
         while keys[-1] >= limit and withdrawn < 24 and len(keys) > 1:
             stale.remove(keys[-1])
@@ -151,9 +152,9 @@ class Flow:
         side, other = (book.bids, book.asks) if draw & 1 else (book.asks, book.bids)
         best, cross = side.keys[-1], -other.keys[-1]
         distance = EXPONENTIAL[draw >> 1 & 255] * self._near >> 10
-        if cross - best > 2 and draw & 0x600:
+        if cross - best > 1 and draw & 0x600:
             # A wide spread draws somebody in, up to but not across the fair price.
-            key = min(cross - 1, fair * side.sign) - (distance >> 3)
+            key = min(cross - 1, fair * side.sign) - (distance >> 6)
         else:
             key = best - distance
         if key not in side.sizes:
