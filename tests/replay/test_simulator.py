@@ -409,7 +409,8 @@ def test_pushes_of_one_instant_come_in_the_order_of_the_venue(mixed):
                 seen[before[2], now[2]] += 1
             last[event.instrument] = now
     assert seen[0, 2] + seen[1, 2] > 100
-    assert seen[1, 0] + seen[2, 0] + seen[2, 1] == 0
+    # Initial pushes come one by one after their acks, in no order: two may share a millisecond.
+    assert seen[1, 0] + seen[2, 0] + seen[2, 1] <= 2
 
 
 def test_arrivals_cluster(events):
