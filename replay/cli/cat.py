@@ -19,7 +19,7 @@ from recorder.console import say
 from recorder.errors import ExitCode, UsageError
 from recorder.event import encode_event
 from recorder.frame import KIND_OF_LABEL, LABELS
-from replay.cli.selection import names_in, say_problems, window_options
+from replay.cli.selection import names_in, quiet_pipe, say_problems, window_options
 
 _WRITE_BYTES = 1 << 20
 
@@ -74,7 +74,8 @@ def cat_command(
     if start is not None and end is not None and start > end:
         raise UsageError("expected --start before --end, received them the other way; swap them")
     records = _FORMS[form](opened, selection)
-    _write(records, b"\0" if null else b"\n", warn=form == "payloads" and not null)
+    with quiet_pipe():
+        _write(records, b"\0" if null else b"\n", warn=form == "payloads" and not null)
     say_problems(report.problems, lost_rows=report.lost_rows, torn_tail=report.torn_tail)
     return report.exit_code
 

@@ -24,7 +24,7 @@ from recorder.clock import NS_PER_SECOND, format_time
 from recorder.console import print_json, say, talk
 from recorder.errors import CheckFailed, ExitCode, RecorderError
 from recorder.strategy import load_strategy
-from replay.cli.selection import names_in, say_problems, window_options
+from replay.cli.selection import names_in, quiet_pipe, say_problems, window_options
 from replay.pacer import parse_speed
 from replay.player import NOTE, PlayReport, play
 from replay.player import Progress as Position
@@ -83,7 +83,7 @@ def play_command(
     opened = Capture(capture)
     parse_speed(speed)
     wanted_channels, wanted_instruments = names_in(opened, channels, instruments)
-    with _blamed_on_strategy(), _bar(opened, start, end) as show:
+    with quiet_pipe(), _blamed_on_strategy(), _bar(opened, start, end) as show:
         report = play(
             opened,
             None if strategy is None else _load(strategy),

@@ -17,7 +17,7 @@ import click
 
 from recorder.capture.reader import Capture
 from recorder.errors import ExitCode, UsageError
-from replay.cli.selection import say_problems
+from replay.cli.selection import quiet_pipe, say_problems
 from replay.query import query
 from replay.results import FORMATS
 
@@ -53,7 +53,7 @@ def query_command(capture: Path, sql: str, form: str, output: Path | None) -> Ex
         raise UsageError("expected SQL, received an empty text; try 'select * from ledger'")
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("expected a file for Parquet, not a terminal; add -o FILE or a pipe")
-    with _target(output) as file:
+    with quiet_pipe(), _target(output) as file:
         report = query(opened, sql, format=form, output=file)
     say_problems(report.problems, lost_rows=0, torn_tail=False)
     return report.exit_code

@@ -6,7 +6,10 @@ a reader met on its way. Refuses to read anything but whether a name exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -14,7 +17,7 @@ import click
 
 from recorder.capture.reader import Capture, Problem
 from recorder.console import TIME, say
-from recorder.errors import UsageError
+from recorder.errors import ExitCode, UsageError
 from recorder.okx.channels import CHANNELS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -91,3 +94,18 @@ def say_problems(problems: Sequence[Problem], *, lost_rows: int, torn_tail: bool
         say("note: the recorder died; `recorder recover` puts the end in order")
     if lost_rows:
         say(f"note: the capture declares losses ({lost_rows} lost rows), see the view ledger")
+
+
+@contextmanager
+def quiet_pipe() -> Iterator[None]:
+    """End the process, done, where whoever read standard output has enough (`| head`).
+
+    click would end it as failed before `recorder.console` could tell.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain again while flushing at exit: give it somewhere to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.DONE)
