@@ -20,8 +20,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+from recorder.event import Disconnected
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
+from recorder.okx.parser import parse
 from recorder.okx.served import answers, is_snapshot, push_of, rebuilt_snapshot
 from recorder.okx.subscription import Subscription, subscription_of
 from replay.server.catalogue import Catalogue, Stream
@@ -125,7 +127,9 @@ class Switchboard(Generic[R]):
         """Pass a frame: return who must be sent its payload; state and position move behind it."""
         self.position = frame.seq + 1
         if frame.kind is not Kind.TEXT:
-            self._interpreter.step(frame)
+            # A recording that ended is no disconnect: its last books are what there is to know.
+            if not _is_end_of_recording(frame):
+                self._interpreter.step(frame)
             if frame.kind is Kind.CLOSED or frame.kind is Kind.RUN:
                 self._release(frame)
             return []
@@ -205,3 +209,10 @@ def identity(argument: Mapping[str, Any]) -> Subscription | None:
     """Return what makes two arguments the same subscription."""
     found = subscription_of(argument)
     return None if found is None else found.key
+
+
+def _is_end_of_recording(frame: Frame) -> bool:
+    """Say whether a row tells that the recorder itself closed a connection."""
+    return frame.kind is Kind.CLOSED and any(
+        isinstance(event, Disconnected) and event.by == "recorder" for event in parse(frame)
+    )
