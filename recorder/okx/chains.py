@@ -56,12 +56,11 @@ class Integrity(msgspec.Struct, gc=False):
 class Chain:
     """A book, and its exact texts where the venue sends a checksum of them."""
 
-    __slots__ = ("book", "is_stale", "texts")
+    __slots__ = ("book", "texts")
 
     def __init__(self, book: Book) -> None:
         self.book = book
         self.texts: Book | None = None
-        self.is_stale = False
 
 
 class Chains:
@@ -77,6 +76,8 @@ class Chains:
         self.books = Books()
         self.integrity = Integrity()
         self._chains: dict[tuple[int, str, str], Chain] = {}
+        # Of an ended connection, by (channel, instrument): one of each is enough to look at.
+        self._stale: dict[tuple[str, str], Chain] = {}
 
     def take(self, frame: Frame, events: list[Event]) -> None:
         """Take the book updates of a frame; append what they prove to its events."""
@@ -89,7 +90,8 @@ class Chains:
                 chain = self._add(frame.connection, event.channel, event.instrument)
             if event.is_snapshot:
                 chain.book.apply(event)
-                self._forget_stale(chain)
+                if self._stale:
+                    self._replaces_stale(chain)
             else:
                 self._follow(frame, chain, event, derived)
             if event.checksum or chain.texts is not None:
@@ -139,10 +141,7 @@ class Chains:
     ) -> None:
         """Compare the venue's checksum with that of the book's exact texts."""
         book = chain.book
-        if self.number is str:
-            texts = book if book.is_whole else None
-        else:
-            texts = self._texts(frame, chain, update, index)
+        texts = self._texts(frame, chain, update, index)
         chain.texts = texts
         if texts is None or not update.checksum:
             self.integrity.absent += 1
@@ -164,12 +163,12 @@ class Chains:
 
     def _texts(self, frame: Frame, chain: Chain, update: BookUpdate, index: int) -> Book | None:
         """Return the book of exact texts after an update; only legacy traffic pays for it."""
-        if not chain.book.is_whole:
+        if not chain.book.is_whole or (update.is_snapshot and not update.checksum):
             return None
+        if self.number is str:
+            return chain.book if update.is_snapshot else chain.texts
         texts = chain.texts
         if update.is_snapshot:
-            if not update.checksum:
-                return None
             texts = Book(update.instrument, update.channel, number=str)
         if texts is not None:
             exact = parser_of(str).parse(frame)
@@ -186,28 +185,50 @@ class Chains:
         return chain
 
     def _remove(self, book: Book) -> None:
-        del self._chains[book.connection, book.channel, book.instrument]
+        chain = self._chains.pop((book.connection, book.channel, book.instrument))
+        if self._is_stale(chain):
+            del self._stale[book.channel, book.instrument]
         self.books.remove(book)
 
-    def _forget_stale(self, fresh: Chain) -> None:
-        """Remove books of closed connections that a fresh snapshot replaces."""
-        book = fresh.book
-        for other in self.books.of(book.instrument):
-            if other is not book and other.channel == book.channel:
-                chain = self._chains[other.connection, other.channel, other.instrument]
-                if chain.is_stale:
-                    self._remove(other)
+    def _replaces_stale(self, fresh: Chain) -> None:
+        """Forget the book of an ended connection that a fresh snapshot replaces."""
+        stale = self._stale.pop((fresh.book.channel, fresh.book.instrument), None)
+        if stale is not None and stale is not fresh:
+            self._remove(stale.book)
 
     def end(self, connection: int) -> None:
         """End a connection's chains; its books stay to be looked at, stale, until replaced."""
-        for key in [key for key in self._chains if key[0] == connection]:
-            self._make_stale(self._chains[key])
+        self._end([chain for key, chain in self._chains.items() if key[0] == connection])
 
     def end_all(self) -> None:
         """End every chain: the process that held the connections is gone."""
-        for chain in list(self._chains.values()):
-            if not chain.is_stale:
-                self._make_stale(chain)
+        self._end(list(self._chains.values()))
+
+    def _is_stale(self, chain: Chain) -> bool:
+        return self._stale.get((chain.book.channel, chain.book.instrument)) is chain
+
+    def _end(self, candidates: list[Chain]) -> None:
+        chains = [chain for chain in candidates if not self._is_stale(chain)]
+        for chain in chains:
+            chain.book.is_whole = False
+            chain.texts = None
+        for chain in chains:
+            book = chain.book
+            key = (book.channel, book.instrument)
+            others = self.books.of(book.instrument)
+            stale = self._stale.get(key)
+            if book.is_empty or any(
+                other.is_whole and other.channel == book.channel for other in others
+            ):
+                self._remove(book)
+            elif stale is None:
+                self._stale[key] = chain
+            # Of several the one that changed last is worth a look, whatever the order here.
+            elif (book.seq, book.connection) > (stale.book.seq, stale.book.connection):
+                self._remove(stale.book)
+                self._stale[key] = chain
+            else:
+                self._remove(book)
 
     def drop(self, connection: int, channel: str, instrument: str) -> None:
         """Forget one chain and its book, if there is such a one."""
@@ -226,23 +247,6 @@ class Chains:
                 book.is_whole = False
                 chain.texts = None
 
-    def _make_stale(self, chain: Chain) -> None:
-        book = chain.book
-        book.is_whole = False
-        chain.texts = None
-        chain.is_stale = True
-        others = [
-            other
-            for other in self.books.of(book.instrument)
-            if other is not book and other.channel == book.channel
-        ]
-        if book.is_empty or any(other.is_whole for other in others):
-            self._remove(book)
-            return
-        for other in others:
-            if self._chains[other.connection, other.channel, other.instrument].is_stale:
-                self._remove(other)
-
     def save(self) -> list[BookState]:
         """Return every chain in the form a checkpoint stores."""
         states = []
@@ -250,7 +254,8 @@ class Chains:
             book, texts = chain.book, chain.texts
             states.append(
                 BookState(
-                    book.connection, book.channel, book.instrument, book.is_whole, chain.is_stale,
+                    book.connection, book.channel, book.instrument, book.is_whole,
+                    self._is_stale(chain),
                     book.seq_id, book.ts_event, book.ts_recv, book.seq, book.bids(), book.asks(),
                     None if texts is None else texts.bids(),
                     None if texts is None else texts.asks(),
@@ -261,7 +266,8 @@ class Chains:
     def restore(self, saved: BookState) -> None:
         """Add a chain exactly as it was saved."""
         chain = self._add(saved.connection, saved.channel, saved.instrument)
-        chain.is_stale = saved.is_stale
+        if saved.is_stale:
+            self._stale[saved.channel, saved.instrument] = chain
         book = chain.book
         bids, asks = saved.bids, saved.asks
         if saved.text_bids is not None and saved.text_asks is not None:
