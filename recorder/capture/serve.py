@@ -7,15 +7,16 @@ retry: that is `reader`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, groupby
 
 import msgspec
 
 from recorder.capture.batch import BATCH_ROWS, FrameBatch, batch_of, index_of
 from recorder.capture.journal import Block, Flaw, split_records
 from recorder.capture.journal_file import JournalFile
-from recorder.capture.segment import LoadedBlock, SegmentReader, Selection
+from recorder.capture.segment import LoadedBlock, SegmentReader, Selection, SortedBlock
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.errors import Damage, ExitCode
 from recorder.frame import Frame, Kind
@@ -69,15 +70,21 @@ def serve(
         Damage: a part cannot be read, and there is no report.
         FileNotFoundError: a file is gone; everything below it has been yielded.
     """
-    for source in snapshot.sources:
-        if isinstance(source, SealedSource):
-            if source.last_seq >= wanted.first_seq and _up_to(wanted, source.first_seq):
-                yield from _serve_sealed(snapshot, source, wanted, report)
-            is_last = not _up_to(wanted, source.last_seq + 1)
-        else:
-            is_last = yield from _serve_journal(snapshot, source, capture_id, wanted, report)
-        if is_last:
-            return  # damage behind what is wanted is nobody's business here
+    for is_sealed, sources in groupby(
+        snapshot.sources, key=lambda source: isinstance(source, SealedSource)
+    ):
+        if is_sealed:
+            chosen = [source for source in sources if isinstance(source, SealedSource)]
+            yield from _serve_sealed(snapshot, chosen, wanted, report)
+            is_last = not _up_to(wanted, chosen[-1].last_seq + 1)
+            if is_last:
+                return  # damage behind what is wanted is nobody's business here
+            continue
+        for source in sources:
+            if isinstance(source, JournalSource) and (
+                yield from _serve_journal(snapshot, source, capture_id, wanted, report)
+            ):
+                return
 
 
 def _up_to(wanted: Selection, seq: int) -> bool:
@@ -90,57 +97,79 @@ def _met(damage: Damage, report: ReadReport | None) -> None:
     report.add(damage)
 
 
+class _Part(msgspec.Struct, frozen=True):
+    """One block of a sealed segment, to be loaded."""
+
+    reader: SegmentReader
+    block: SortedBlock
+    groups: list[int]
+    is_last: bool
+
+    def load(self, wanted: Selection) -> LoadedBlock | None:
+        return self.reader.load(self.block, self.groups, wanted)
+
+    def count_lost(self, wanted: Selection) -> int:
+        if not self.reader.meta.lost_rows:
+            return 0
+        lost = self.load(
+            Selection(
+                first_seq=wanted.first_seq, last_seq=wanted.last_seq, kinds=frozenset({Kind.LOST})
+            )
+        )
+        return 0 if lost is None else lost.rows
+
+
 def _serve_sealed(
-    snapshot: Snapshot, source: SealedSource, wanted: Selection, report: ReadReport | None
+    snapshot: Snapshot,
+    sources: Sequence[SealedSource],
+    wanted: Selection,
+    report: ReadReport | None,
 ) -> Iterator[FrameBatch]:
-    try:
-        reader = SegmentReader(snapshot.root, source.path, source.segment)
-    except Damage as damage:
-        damage.first_seq, damage.last_seq = source.first_seq, source.last_seq
-        _met(damage, report)
-        return
-    try:
-        loads = [
-            (lambda b=block, g=groups: reader.load(b, g, wanted))
-            for block, groups in reader.blocks()
-            if block.last_seq >= wanted.first_seq and _up_to(wanted, block.first_seq)
-        ]
-        for loaded in _ahead(loads, report):
-            yield from loaded.batches()
-        if report is not None and reader.meta.lost_rows:
-            report.lost_rows += _count_lost(reader, wanted)
-    finally:
-        reader.close()
-
-
-def _ahead(
-    loads: Iterable[Callable[[], LoadedBlock | None]], report: ReadReport | None
-) -> Iterator[LoadedBlock]:
-    """Yield loaded blocks, reading one ahead: decompression releases the GIL."""
-    pending: Future[LoadedBlock | None] | None = None
+    """Yield from sealed segments, one block ahead: decompression releases the GIL."""
     with ThreadPoolExecutor(1, thread_name_prefix="capture-read") as pool:
-        for load in [*loads, None]:
-            ready, pending = pending, None if load is None else pool.submit(load)
+        pending: tuple[_Part, Future[LoadedBlock | None]] | None = None
+        for part in chain(_parts(snapshot, sources, wanted, report), [None]):
+            following = None if part is None else (part, pool.submit(part.load, wanted))
+            ready, pending = pending, following
             if ready is None:
                 continue
+            current, loading = ready
             try:
-                loaded = ready.result()
+                loaded = loading.result()
+                if report is not None:
+                    report.lost_rows += current.count_lost(wanted)
             except Damage as damage:
                 _met(damage, report)
                 continue
+            finally:
+                if current.is_last:
+                    current.reader.close()
             if loaded is not None:
-                yield loaded
+                yield from loaded.batches()
 
 
-def _count_lost(reader: SegmentReader, wanted: Selection) -> int:
-    lost = Selection(
-        first_seq=wanted.first_seq, last_seq=wanted.last_seq, kinds=frozenset({Kind.LOST})
-    )
-    try:
-        loaded = [reader.load(block, groups, lost) for block, groups in reader.blocks()]
-    except Damage:
-        return 0  # already reported
-    return sum(block.rows for block in loaded if block is not None)
+def _parts(
+    snapshot: Snapshot,
+    sources: Sequence[SealedSource],
+    wanted: Selection,
+    report: ReadReport | None,
+) -> Iterator[_Part]:
+    for source in sources:
+        if source.last_seq < wanted.first_seq or not _up_to(wanted, source.first_seq):
+            continue
+        try:
+            reader = SegmentReader(snapshot.root, source.path, source.segment)
+        except Damage as damage:
+            damage.first_seq, damage.last_seq = source.first_seq, source.last_seq
+            _met(damage, report)
+            continue
+        chosen = [
+            (block, groups)
+            for block, groups in reader.blocks()
+            if block.last_seq >= wanted.first_seq and _up_to(wanted, block.first_seq)
+        ]
+        for number, (block, groups) in enumerate(chosen, start=1):
+            yield _Part(reader, block, groups, number == len(chosen))
 
 
 def _serve_journal(

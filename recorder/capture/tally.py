@@ -13,6 +13,8 @@ from recorder.capture.segment import ChannelCount
 from recorder.event import Event, Lost, SequenceGap, Unrecognized
 from recorder.frame import LABELS, Frame, Kind
 
+_COUNTED = frozenset({SequenceGap, Unrecognized, Lost})
+
 
 class Tally:
     """Counts over frames in seq order; the names are those of the segment metadata."""
@@ -59,17 +61,20 @@ class Tally:
             seen[0][1] += size
             if instrument is not None:
                 seen[1][instrument] = None
+        self.events += len(events)
         for event in events:
-            self.events += 1
-            kind = type(event)
-            if kind is SequenceGap:
-                self.gaps += 1
-            elif kind is Unrecognized:
-                self.unrecognized += 1
-            elif isinstance(event, Lost):
-                self.lost += event.count or 0
+            if type(event) in _COUNTED:
+                self._count(event)
         if frame.kind is Kind.LOST:
             self.lost_rows += 1
+
+    def _count(self, event: Event) -> None:
+        if isinstance(event, SequenceGap):
+            self.gaps += 1
+        elif isinstance(event, Unrecognized):
+            self.unrecognized += 1
+        elif isinstance(event, Lost):
+            self.lost += event.count or 0
 
     @property
     def runs(self) -> int:
