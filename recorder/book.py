@@ -180,6 +180,12 @@ class Book:
         side = self._asks
         return [side[price] for price in (prices if depth is None else prices[: max(depth, 0)])]
 
+    def sides(self) -> tuple[Levels, Levels]:
+        """Return all bids and all asks, best first, without this counting as a look."""
+        bids = sorted((price for price in self._bids if price == price), reverse=True)
+        asks = sorted(price for price in self._asks if price == price)
+        return [self._bids[price] for price in bids], [self._asks[price] for price in asks]
+
     def _best_prices(self) -> tuple[Any, Any] | None:
         bids = self._ordered_bids()
         asks = self._ordered_asks()

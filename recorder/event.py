@@ -257,7 +257,7 @@ class Data(Event, frozen=True):
     """A push of a channel that has no type yet: its decoded rows, texts as sent.
 
     Attributes:
-        channel: the wire's channel; instrument: the argument's `instId`, if any.
+        channel: the wire's channel; instrument: the argument's `instId` or `sprdId`.
         argument: the whole argument object; action: `snapshot`, `update` or None.
         rows: the `data` array, decoded.
     """
@@ -274,7 +274,7 @@ class Data(Event, frozen=True):
 
 
 class Subscribed(Event, frozen=True):
-    """The venue accepted one argument. Not final: an error may follow (OKX.md §4)."""
+    """The venue accepted one argument. Not final: an error may follow it."""
 
     connection: int
     channel: str
@@ -453,7 +453,7 @@ class SequenceGap(Event, frozen=True, gc=False):
 
 
 class BookReset(Event, frozen=True, gc=False):
-    """The venue restarted a book's numbering without losing an update (OKX.md §7.1 rule 4)."""
+    """The venue restarted a book's numbering (maintenance) without losing an update."""
 
     connection: int
     instrument: str

@@ -251,14 +251,14 @@ class Chains:
         """Return every chain in the form a checkpoint stores."""
         states = []
         for chain in self._chains.values():
-            book, texts = chain.book, chain.texts
+            book = chain.book
+            bids, asks = book.sides()
+            text_bids, text_asks = (None, None) if chain.texts is None else chain.texts.sides()
             states.append(
                 BookState(
                     book.connection, book.channel, book.instrument, book.is_whole,
-                    self._is_stale(chain),
-                    book.seq_id, book.ts_event, book.ts_recv, book.seq, book.bids(), book.asks(),
-                    None if texts is None else texts.bids(),
-                    None if texts is None else texts.asks(),
+                    self._is_stale(chain), book.seq_id, book.ts_event, book.ts_recv, book.seq,
+                    bids, asks, text_bids, text_asks,
                 )
             )  # fmt: skip
         return states

@@ -125,15 +125,17 @@ def decode(state: bytes, number: type) -> State:
             f"expected an interpreter state of version {VERSION}, received {decoded.version}; "
             f"read it with the release that wrote it"
         )
-    as_written = _LEVELS[written]
-    for book in decoded.books:
-        book.bids = _levels(book.bids, as_written, written, number)
-        book.asks = _levels(book.asks, as_written, written, number)
+    try:
+        for book in decoded.books:
+            book.bids = _levels(book.bids, written, number)
+            book.asks = _levels(book.asks, written, number)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"expected levels of {decoded.number} in the state: {error}") from error
     return decoded
 
 
-def _levels(plain: list[Any], as_written: Any, written: type, number: type) -> list[Level[Any]]:
-    levels: list[Level[Any]] = msgspec.convert(plain, as_written)
+def _levels(plain: list[Any], written: type, number: type) -> list[Level[Any]]:
+    levels: list[Level[Any]] = msgspec.convert(plain, _LEVELS[written])
     if written is number:
         return levels
     convert = _CONVERT[number]

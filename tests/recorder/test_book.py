@@ -88,6 +88,13 @@ def test_updates_set_delete_and_ignore_unknown_deletes(book: Book, looked_at: bo
     assert book.seq == 2
 
 
+def test_sides_are_ordered_without_being_a_look(book: Book) -> None:
+    assert book.sides() == (Book.bids(book), Book.asks(book))
+    book.apply(update([(9.5, 1.0)], [], snapshot=True, seq=2))
+    assert [prices(side) for side in book.sides()] == [[9.5], []]
+    assert book._bid_prices is None
+
+
 def test_a_snapshot_replaces_everything(book: Book) -> None:
     book.best_bid()
     book.apply(update([], [(11.0, 1.0)], snapshot=True, seq=3))

@@ -472,6 +472,15 @@ def test_a_state_of_another_version_is_refused() -> None:
         Interpreter.restore(msgspec.msgpack.encode({**state, "version": 99}))
 
 
+def test_a_state_with_wrong_levels_is_refused() -> None:
+    tape = Tape()
+    tape.snapshot()
+    state = msgspec.msgpack.decode(tape.interpreter.save())
+    state["books"][0][9] = [["one", "two"]]
+    with pytest.raises(ValueError, match="expected levels of float"):
+        Interpreter.restore(msgspec.msgpack.encode(state))
+
+
 def test_every_derived_event_can_be_written() -> None:
     tape = Tape()
     tape.snapshot()
