@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import merge
+from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ import pyarrow.dataset as ds
 from recorder.book import Books
 from recorder.capture.batch import FrameBatch
 from recorder.capture.reader import Capture, ReadReport
-from recorder.event import Event
+from recorder.event import SequenceGap
 from recorder.frame import LABELS, Frame, Kind
 from recorder.okx.origins import ARGUMENT_CHANNELS, ORIGINS, Origin
 from recorder.okx.parser import Parser
@@ -152,37 +153,29 @@ class EventScan(_Scan):
         self.view = view
 
     def _batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-        builder = BatchBuilder(self.view, schema.names)
-        add = builder.add
-        for event, books in self._events(bounds):
-            if add(event, books):
-                yield builder.take().select(schema.names)
-        yield builder.take().select(schema.names)
-
-    def _events(self, bounds: Bounds) -> Iterator[tuple[Event, Books]]:
         names = texts(bounds, "type")
-        takes = tuple(
-            event_type
-            for event_type in self.view.takes
-            if names is None or event_type.__name__ in names
-        )
+        takes = tuple(t for t in self.view.takes if names is None or t.__name__ in names)
         origins = [ORIGINS[event_type] for event_type in takes]
+        if self.view.follows_books:
+            origins.append(ORIGINS[SequenceGap])
         frames = self._frames(origins, bounds)
-        if any(origin.has_state for origin in origins) or self.view.row is not None:
+        step, books = Parser().parse, Books()
+        if any(origin.has_state for origin in origins):
             first = next(frames, None)
             if first is None:
                 return
-            interpreter = self.extent.capture.interpreter_before(first.seq)
+            interpreter = self.extent.capture.interpreter_before(
+                first.seq, report=self.extent.report
+            )
             step, books = interpreter.step, interpreter.books
-            for event in step(first):
-                if isinstance(event, takes):
-                    yield event, books
-        else:
-            step, books = Parser().parse, Books()
+            frames = chain((first,), frames)
+        builder = BatchBuilder(self.view, schema.names)
+        add = builder.add
         for frame in frames:
             for event in step(frame):
-                if isinstance(event, takes):
-                    yield event, books
+                if isinstance(event, takes) and add(event, books):
+                    yield builder.take().select(schema.names)
+        yield builder.take().select(schema.names)
 
     def _frames(self, origins: list[Origin], bounds: Bounds) -> Iterator[Frame]:
         """Return every frame that may give such events, in seq order."""
@@ -190,27 +183,30 @@ class EventScan(_Scan):
         return reads[0] if len(reads) == 1 else merge(*reads, key=attrgetter("seq"))
 
     def _read(self, read: Read, bounds: Bounds) -> Iterator[Frame]:
-        batches = self.extent.capture.batches(
+        for batch in self.extent.capture.batches(
             **self._window(bounds),
             channels=read.channels,
             instruments=read.instruments,
             kinds=read.kinds,
-        )
-        marks = read.marks
-        for batch in batches:
-            if marks is None:
+        ):
+            if read.marks is None:
                 yield from batch.frames()
-                continue
-            for frame in batch.frames():
-                payload = frame.payload
-                # A JSON escape could hide a mark; the venue sends none where it matters.
-                if frame.kind is not Kind.TEXT or b"\\" in payload:
-                    yield frame
-                else:
-                    for mark in marks:
-                        if mark in payload:
-                            yield frame
-                            break
+            else:
+                yield from _marked(batch, read.marks)
+
+
+def _marked(batch: FrameBatch, marks: list[bytes]) -> Iterator[Frame]:
+    """Yield the frames that hold one of the marks, or could hide one behind a JSON escape."""
+    for at, payload in enumerate(batch.payload):
+        if any(mark in payload for mark in marks) or b"\\" in payload:
+            yield Frame(
+                batch.seq[at],
+                batch.ts_recv[at],
+                batch.ts_mono[at],
+                batch.connection[at],
+                batch.kind[at],
+                payload,
+            )
 
 
 class Read(NamedTuple):

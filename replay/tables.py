@@ -50,6 +50,7 @@ class View(NamedTuple):
         columns: in SQL order.
         row: make the row of one event, right after the interpreter's step; None drops it.
         weight: how much of a batch one row fills.
+        follows_books: `row` looks at the books, so they must be kept.
     """
 
     name: str
@@ -58,6 +59,7 @@ class View(NamedTuple):
     columns: tuple[Column, ...]
     row: Callable[[Any, Books], Row | None] | None = None
     weight: Callable[[Row], int] | None = None
+    follows_books: bool = False
 
     @property
     def schema(self) -> pa.Schema:

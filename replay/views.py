@@ -156,6 +156,7 @@ BBO = View(
         ),
     ),
     row=_best,
+    follows_books=True,
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -448,3 +449,18 @@ def test_nothing_is_downloaded_and_times_are_utc(connection: duckdb.DuckDBPyConn
     assert settings["autoinstall_known_extensions"] == "false"
     assert settings["autoload_known_extensions"] == "false"
     assert settings["TimeZone"] == "UTC"
+
+
+def test_the_sql_of_the_docs_runs(connection: duckdb.DuckDBPyConnection, repository: Path) -> None:
+    page = (repository / "docs" / "sql.md").read_text()
+    statements = [
+        statement
+        for block in re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+        for statement in block.split(";")
+        if statement.strip()
+    ]
+    assert len(statements) >= 5
+    for statement in statements:
+        connection.execute(statement).fetchall()
+    named = set(re.findall(r"`([a-z_]+)`", page.partition("## Views")[2].partition("## What")[0]))
+    assert {*VIEWS, "frames", "sessions", "instruments", "journal_frames", "capture"} <= named
