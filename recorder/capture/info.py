@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from recorder.capture.batch import index_of
+from recorder.capture.block import Selection
 from recorder.capture.checkpoint import interpreter_before
 from recorder.capture.digest import BLOCK_SHIFT, BlockDigest, FrameDigest
 from recorder.capture.journal_file import JournalFile
-from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader, Selection
+from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader
 from recorder.capture.serve import Problem, ReadReport, serve
 from recorder.capture.snapshot import JournalSource, Snapshot
 from recorder.capture.tally import Tally, integrity_counts

@@ -16,7 +16,7 @@ import msgspec
 
 from recorder.capture import layout
 from recorder.capture.batch import FrameBatch
-from recorder.capture.segment import Selection
+from recorder.capture.block import Selection
 from recorder.capture.serve import Problem, ReadReport, serve
 from recorder.capture.snapshot import Snapshot, take_snapshot
 from recorder.capture.window import seq_bounds

@@ -14,6 +14,7 @@ import msgspec
 
 from recorder.capture import layout
 from recorder.capture.batch import Index, index_of
+from recorder.capture.block import Selection
 from recorder.capture.checkpoint import interpreter_before, read_checkpoint, write_checkpoint
 from recorder.capture.digest import (
     BLOCK_NUMBERS,
@@ -27,13 +28,7 @@ from recorder.capture.digest import (
 from recorder.capture.journal import Trailer, split_records
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.salvage import Repair, Salvage, SealInput, read_strictly
-from recorder.capture.segment import (
-    BLOCK_ROWS,
-    SegmentMeta,
-    SegmentReader,
-    SegmentWriter,
-    Selection,
-)
+from recorder.capture.segment import BLOCK_ROWS, SegmentMeta, SegmentReader, SegmentWriter
 from recorder.capture.tally import Tally, integrity_counts, subtract
 from recorder.errors import Damage
 from recorder.frame import Frame, encode_record

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -112,6 +113,7 @@ class SealerProcess:
                 said = answer.error or said
                 break
             self._deaths += 1
+            self._bury()
         return RecorderError(
             f"expected the sealer to seal segment {segment} of {self._root}, but {said}; the "
             f"frames are safe in its journal: run `recorder recover {self._root}`"
@@ -120,7 +122,7 @@ class SealerProcess:
     def _ask(self, segment: int) -> Answer | None:
         """Send one segment and wait for its answer; None where the process died."""
         try:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is None:
                 self._process = self._start()
             process = self._process
             if process.stdin is None or process.stdout is None:
@@ -139,6 +141,15 @@ class SealerProcess:
             stdout=subprocess.PIPE,
             pass_fds=(self._lock_fd,),
         )
+
+    def _bury(self) -> None:
+        """Make sure that a process that did not answer is gone before the next one starts."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        with suppress(OSError):  # its end of the pipe may be closed already
+            process.communicate()
 
     def _end_process(self) -> None:
         process, self._process = self._process, None

@@ -8,7 +8,7 @@ into a segment (`seal`) or which segments are read (`reader`).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from recorder.capture.batch import BATCH_ROWS, FrameBatch, Index
+from recorder.capture.batch import Index
+from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.digest import BlockDigest
 from recorder.errors import Damage
-from recorder.frame import KIND_OF_LABEL, LABELS, Frame, Kind
+from recorder.frame import LABELS, Frame
 
 # pyarrow has no types of its own, and the stubs lag behind it by versions: checked by the tests.
 pa: Any = pyarrow
@@ -175,37 +176,6 @@ def _sorted_order(index: Sequence[Index]) -> list[int]:
     return [position for key in sorted(groups, key=rank) for position in groups[key]]
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which frames a reader wants; None means all. Seq bounds are inclusive."""
-
-    first_seq: int = 0
-    last_seq: int | None = None
-    channels: frozenset[str] | None = None
-    instruments: frozenset[str] | None = None
-    connections: frozenset[int] | None = None
-    kinds: frozenset[Kind] | None = None
-
-    @property
-    def filters(self) -> bool:
-        """Whether anything but seq is restricted."""
-        return not (
-            self.channels is self.instruments is None and self.connections is self.kinds is None
-        )
-
-    def wants(self, frame: Frame, index: Index) -> bool:
-        """Tell whether a frame passes everything but the seq bounds."""
-        return (
-            _has(self.kinds, frame.kind)
-            and _has(self.connections, frame.connection)
-            and _has(self.channels, index[0])
-            and _has(self.instruments, index[1])
-        )
-
-
-def _has(wanted: Container[Any] | None, value: Any) -> bool:
-    return wanted is None or value in wanted
-
-
 class SegmentReader:
     """Read one sealed segment.
 
@@ -225,10 +195,12 @@ class SegmentReader:
             if raw is None:
                 raise self._damage("no segment metadata")
             self.meta = msgspec.json.decode(raw, type=SegmentMeta)
-        except FileNotFoundError:
+            if self._file.schema_arrow.names != SCHEMA.names:
+                raise self._damage("its columns are not those of a segment")
+        except (FileNotFoundError, Damage):
             raise
-        except (pa.ArrowException, OSError, msgspec.MsgspecError) as error:
-            raise self._damage(str(error).partition("\n")[0]) from error
+        except Exception as error:
+            raise self._damage(_cause_of(error)) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -261,8 +233,8 @@ class SegmentReader:
                     return None
             table = self._file.read_row_groups(groups, use_threads=False)
             return LoadedBlock.of(table, wanted)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise self._damage(str(error).partition("\n")[0], block) from error
+        except Exception as error:
+            raise self._damage(_cause_of(error), block) from error
 
     def _may_hold(self, group: int, wanted: Selection) -> bool:
         row_group = self._file.metadata.row_group(group)
@@ -290,116 +262,10 @@ class SegmentReader:
             )
             found: int | None = pc.min(seq.filter(mask)).as_py()
             return found
-        except (pa.ArrowException, OSError) as error:
-            raise self._damage(str(error).partition("\n")[0]) from error
+        except Exception as error:
+            raise self._damage(_cause_of(error)) from error
 
 
-class LoadedBlock:
-    """Rows of one sorted block in seq order, not yet Python objects."""
-
-    def __init__(self, rows: int, columns: dict[str, Any], order: Any, payload: Any) -> None:
-        self.rows = rows
-        self._columns = columns
-        offsets = payload.buffers()[1]
-        starts = pa.Array.from_buffers(
-            pa.int32(), len(payload), [None, offsets], offset=payload.offset
-        )
-        ends = pa.Array.from_buffers(
-            pa.int32(), len(payload), [None, offsets], offset=payload.offset + 1
-        )
-        self._starts = starts.take(order)
-        self._ends = ends.take(order)
-        content = payload.buffers()[2]
-        self._content = content.to_pybytes() if content is not None else b""
-        self._names = {
-            name: [*columns[name].dictionary.to_pylist(), None]
-            for name in ("channel", "instrument")
-        }
-        self._kinds = [KIND_OF_LABEL[label] for label in columns["kind"].dictionary.to_pylist()]
-
-    @classmethod
-    def of(cls, table: Any, wanted: Selection) -> LoadedBlock | None:
-        """Filter and order the rows of a table."""
-        table = table.unify_dictionaries().combine_chunks()
-        mask = _mask(table, wanted)
-        if mask is not None:
-            table = table.filter(mask).combine_chunks()
-        rows = table.num_rows
-        if rows == 0:
-            return None
-        whole = {name: _one_chunk(table.column(name)) for name in table.column_names}
-        order = pc.array_sort_indices(whole["seq"])
-        payload = whole.pop("payload")
-        columns = {name: column.take(order) for name, column in whole.items()}
-        return cls(rows, columns, order, payload)
-
-    def batches(self) -> Iterator[FrameBatch]:
-        """Yield the rows as batches."""
-        for start in range(0, self.rows, BATCH_ROWS):
-            yield self._batch(start, min(BATCH_ROWS, self.rows - start))
-
-    def _batch(self, start: int, rows: int) -> FrameBatch:
-        columns, content, kinds = self._columns, self._content, self._kinds
-        starts = integers(self._starts, "i", start, rows)
-        ends = integers(self._ends, "i", start, rows)
-
-        def index() -> tuple[list[str | None], list[str | None]]:
-            return self._labels("channel", start, rows), self._labels("instrument", start, rows)
-
-        return FrameBatch(
-            integers(columns["seq"], "q", start, rows),
-            integers(columns["ts_recv"], "q", start, rows),
-            integers(columns["ts_mono"], "q", start, rows),
-            integers(columns["connection"], "i", start, rows),
-            list(map(kinds.__getitem__, integers(columns["kind"].indices, "i", start, rows))),
-            [content[a:b] for a, b in zip(starts, ends, strict=True)],
-            index,
-        )
-
-    def _labels(self, name: str, start: int, rows: int) -> list[str | None]:
-        names = self._names[name]
-        missing = len(names) - 1
-        codes = self._columns[name].indices.slice(start, rows).fill_null(missing)
-        return [names[code] for code in integers(codes, "i", 0, rows)]
-
-
-def integers(column: Any, code: str, start: int, rows: int) -> list[int]:
-    """Return `rows` values of a primitive Arrow array without nulls as Python integers.
-
-    A cast memoryview is several times faster than `to_pylist`, which makes a scalar per value.
-    """
-    start += column.offset
-    values: Any = memoryview(column.buffers()[1]).cast("b")
-    values = values.cast(code)
-    chosen: list[int] = values[start : start + rows].tolist()
-    return chosen
-
-
-def _one_chunk(column: Any) -> Any:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _mask(table: Any, wanted: Selection) -> Any:
-    masks = []
-    seq = table.column("seq")
-    if wanted.first_seq > 0:
-        masks.append(pc.greater_equal(seq, wanted.first_seq))
-    if wanted.last_seq is not None:
-        masks.append(pc.less_equal(seq, wanted.last_seq))
-    for name, values in (
-        ("channel", wanted.channels),
-        ("instrument", wanted.instruments),
-        ("kind", None if wanted.kinds is None else {kind.label for kind in wanted.kinds}),
-    ):
-        if values is not None:
-            members = pa.array(sorted(values), pa.string())
-            masks.append(pc.is_in(table.column(name), value_set=members))
-    if wanted.connections is not None:
-        members = pa.array(sorted(wanted.connections), pa.int32())
-        masks.append(pc.is_in(table.column("connection"), value_set=members))
-    if not masks:
-        return None
-    mask = masks[0]
-    for other in masks[1:]:
-        mask = pc.and_(mask, other)
-    return mask
+def _cause_of(error: Exception) -> str:
+    """Return what reading a file met; a damaged one can fail anywhere in Arrow, and here."""
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -14,9 +14,10 @@ from itertools import chain, groupby
 import msgspec
 
 from recorder.capture.batch import BATCH_ROWS, FrameBatch, batch_of, index_of
+from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.journal import Block, Flaw, split_records
 from recorder.capture.journal_file import JournalFile
-from recorder.capture.segment import LoadedBlock, SegmentReader, Selection, SortedBlock
+from recorder.capture.segment import SegmentReader, SortedBlock
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.errors import Damage, ExitCode
 from recorder.frame import Frame, Kind

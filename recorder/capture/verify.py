@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from recorder.capture import layout
+from recorder.capture.block import Selection
 from recorder.capture.checkpoint import read_checkpoint
 from recorder.capture.digest import (
     BLOCK_NUMBERS,
@@ -25,7 +26,7 @@ from recorder.capture.journal import Block, End, Flaw, split_records
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture
 from recorder.capture.seal import Carry, file_hash
-from recorder.capture.segment import SegmentMeta, SegmentReader, Selection
+from recorder.capture.segment import SegmentMeta, SegmentReader
 from recorder.capture.serve import Problem
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.capture.tally import Tally, integrity_counts
