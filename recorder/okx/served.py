@@ -23,6 +23,7 @@ from recorder.okx.subscription import Subscription, subscription_of
 
 _HEAD = b'{"arg":{'
 _HEAD_BYTES_MAX = 1_024
+_AFTER_ARGUMENT = (b',"data":', b',"action":"', b',"eventType":"')
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -42,7 +43,7 @@ def push_of(payload: bytes) -> Subscription | None:
     """
     if payload.startswith(_HEAD):
         end = payload.find(b"}") + 1
-        if 0 < end < _HEAD_BYTES_MAX and not payload.startswith(b',"event":', end):
+        if 0 < end < _HEAD_BYTES_MAX and payload.startswith(_AFTER_ARGUMENT, end):
             found = _of_argument(payload[len(_HEAD) - 1 : end])
             if found is not None:
                 return found

@@ -1,0 +1,114 @@
+"""`replay simulate` and `replay serve` as processes: what a user and a script see."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedOK
+
+from recorder.capture.reader import Capture
+
+
+def replay(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "replay", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_simulate_reports_what_it_wrote(tmp_path: Path):
+    done = replay("simulate", tmp_path / "c", "--seed", 3, "--frames", 500, "--json")
+
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    info = Capture(tmp_path / "c").info()
+    assert (report["frames"], report["seed"]) == (500, 3)
+    assert report["input_digest"] == info.input_digest
+    assert done.stderr == ""
+
+
+def test_simulate_refuses_in_one_sentence(tmp_path: Path):
+    existing = tmp_path / "c"
+    assert replay("simulate", existing, "--seed", 3, "--frames", 50).returncode == 0
+
+    again = replay("simulate", existing, "--seed", 3, "--frames", 50)
+    nonsense = replay("simulate", tmp_path / "d", "--seed", 3, "--instrument", "BTC/USDT")
+    seedless = replay("simulate", tmp_path / "d")
+
+    for refused, said in ((again, str(existing)), (nonsense, "BASE-USDT"), (seedless, "--seed")):
+        assert refused.returncode == 2
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "d").exists()
+
+
+async def start_serving(*arguments: str | Path) -> tuple[asyncio.subprocess.Process, dict]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "replay",
+        "serve",
+        *map(str, arguments),
+        "--port",
+        "0",
+        "--json",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        return process, json.loads(await process.stdout.readline())
+
+
+async def test_serve_prints_its_address_first_and_a_report_at_the_end(datasets: Path):
+    process, first = await start_serving(
+        datasets / "btc-calm", "--speed", "max", "--at-end", "close", "--wait-for-subscribers", "1"
+    )
+    argument = {"channel": "trades", "instId": "BTC-USDT"}
+    assert argument in first["arguments"]["public"]
+    received = 0
+    async with connect(f"{first['url']}/public") as socket:
+        await socket.send(json.dumps({"op": "subscribe", "args": [argument]}))
+        with pytest.raises(ConnectionClosedOK):
+            while True:
+                received += b'"data"' in await socket.recv(decode=False)
+    async with asyncio.timeout(30):
+        out, talk = await process.communicate()
+    assert process.returncode == 0
+    assert json.loads(out)["frames"] == received > 0
+    assert b"Traceback" not in talk
+
+
+async def test_serve_ends_cleanly_on_sigterm(datasets: Path):
+    process, first = await start_serving(datasets / "btc-calm", "--speed", "1")
+    async with connect(f"{first['url']}/business") as socket:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            await socket.wait_closed()
+            out, talk = await process.communicate()
+
+    assert process.returncode == 0
+    assert json.loads(out)["too_slow"] == 0
+    assert b"Traceback" not in talk
+
+
+def test_serve_refuses_in_one_sentence(tmp_path: Path, datasets: Path):
+    nothing = replay("serve", tmp_path / "nothing")
+    fast = replay("serve", datasets / "btc-calm", "--speed", "fast")
+    many = replay("serve", datasets / "btc-calm", "--port", 0, "--wait-for-subscribers", 99)
+    late = replay("serve", datasets / "btc-calm", "--start", "2030-01-01")
+
+    for refused, said in (
+        (nothing, "nothing"),
+        (fast, "speed"),
+        (many, "at most"),
+        (late, "start"),
+    ):
+        assert refused.returncode == 2
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
