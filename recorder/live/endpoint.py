@@ -12,7 +12,7 @@ from random import Random
 from typing import Protocol
 
 from recorder.clock import NS_PER_SECOND
-from recorder.event import Event, Subscribed, VenueError
+from recorder.event import Event, Notice, SequenceGap, Subscribed, VenueError
 from recorder.frame import Kind
 from recorder.live.config import LinkOptions
 from recorder.live.connection import Closed, Connection, Stamp, read_clocks
@@ -23,6 +23,7 @@ from recorder.okx.session import Action, Close, Refusal, Send, Session, Standing
 from recorder.okx.subscription import Subscription
 
 _CONGESTION_LOOK_SECONDS = 0.02
+_WARNINGS_TOLD = 20
 
 
 class Watcher(Protocol):
@@ -90,6 +91,7 @@ class Endpoint:
         self._stopping = asyncio.Event()
         self._again = True
         self._told: str | None = None
+        self._warnings = 0
 
     @property
     def is_connected(self) -> bool:
@@ -195,6 +197,7 @@ class Endpoint:
             self._converse_about(event, session, stamp.ts_mono)
         if self._pipeline.congested and not self._is_paused and self.is_connected:
             self._is_paused = True
+            self._pipeline.counts.pauses += 1
             assert self._connection is not None  # noqa: S101  # narrows for mypy
             self._connection.pause_reading()
             asyncio.get_running_loop().call_later(_CONGESTION_LOOK_SECONDS, self._resume)
@@ -226,8 +229,16 @@ class Endpoint:
         if isinstance(event, Subscribed):
             self._watcher.on_acked(self)
         elif isinstance(event, VenueError):
-            self._notify(f"warning: {self.name}: the venue said {event.code}: {event.message}")
+            self._warn(f"the venue said {event.code}: {event.message}")
             self._watcher.on_refused(self)
+        elif isinstance(event, Notice):
+            self._warn(f"the venue announces {event.code}: {event.message}")
+        elif isinstance(event, SequenceGap):
+            self._warn(
+                f"updates of {event.channel} {event.instrument} are missing between "
+                f"{event.expected_seq_id} and {event.prev_seq_id}"
+                f"{'; subscribing anew' if self._options.resync else ''}"
+            )
         self._perform(actions)
         if not isinstance(event, Subscribed):  # an ack only moves deadlines away
             self._set_timer(session.deadline)
@@ -281,6 +292,14 @@ class Endpoint:
             work()
         except Exception as error:  # noqa: BLE001  # told to whoever can end the recording
             self._watcher.on_failure(error)
+
+    def _warn(self, words: str) -> None:
+        """Tell a person, but not thousands of times: the capture holds every one."""
+        self._warnings += 1
+        if self._warnings <= _WARNINGS_TOLD:
+            self._notify(f"warning: {self.name}: {words}")
+        elif self._warnings == _WARNINGS_TOLD + 1:
+            self._notify(f"warning: {self.name}: more of these; they are in the capture")
 
     def _tell(self, closed: Closed) -> None:
         """Say once, not once per attempt, that an endpoint cannot be reached or was lost."""

@@ -53,6 +53,7 @@ class Counts:
         text: received text messages. events: delivered. gaps: sequence gaps.
         lost: frames known to be lost. connections: sockets and REST exchanges begun.
         disconnects: sockets that had been open and closed. handler_errors: exceptions of handlers.
+        pauses: times a socket was left unread because the disk was behind.
         last_recv, last_event: latest `ts_recv` of a message, and the venue time (`ts_event`) in it.
     """
 
@@ -68,12 +69,14 @@ class Counts:
         "last_recv",
         "lost",
         "messages",
+        "pauses",
         "text",
     )
 
     def __init__(self) -> None:
         self.frames = self.messages = self.text = self.bytes = self.events = 0
         self.gaps = self.lost = self.connections = self.disconnects = self.handler_errors = 0
+        self.pauses = 0
         self.last_recv: int | None = None
         self.last_event: int | None = None
 

@@ -157,6 +157,7 @@ def _report(
         disconnects=counts.disconnects,
         refused=[refusal_row(item) for item in refusals],
         handler_errors=counts.handler_errors,
+        pauses=counts.pauses,
         segments=closed.segments,
         first_seq=closed.first_seq,
         last_seq=closed.last_seq,

@@ -51,6 +51,7 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
             REST exchanges; disconnects: sockets that closed after having been open.
         refused: subscriptions the venue refused, with its code and words.
         handler_errors: exceptions that handlers raised. segments: sealed files.
+        pauses: times a socket was left unread because the disk was behind; nothing was lost by it.
         first_seq, last_seq: range written, None if nothing was.
         stopped_by: why it ended, in words.
         output_digest: over the delivered events, None unless asked for.
@@ -68,6 +69,7 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
     disconnects: int
     refused: list[dict[str, str]]
     handler_errors: int
+    pauses: int
     segments: int
     first_seq: int | None
     last_seq: int | None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from recorder.capture.reader import Capture
+from recorder.capture.writer import WriterOptions
 from recorder.errors import CaptureExists, ExitCode, StartError, UsageError
 from recorder.event import ConnectFailed, Disconnected, Event, SequenceGap, Subscribed, Trade
 from recorder.frame import Frame, Kind
@@ -476,6 +477,41 @@ async def test_live_events_are_the_replayed_events(
     digest = EventDigest()
     digest.update(replayed)
     assert report.output_digest == digest.hexdigest()
+
+
+async def test_a_full_queue_slows_the_venue_down_and_loses_nothing(
+    venue_of: Any, tmp_path: Path, fast: LinkOptions
+) -> None:
+    payloads = [trade(number) for number in range(20_000)]
+
+    async def script(socket: Any) -> None:
+        await socket.until_subscribed()
+        await socket.send(*payloads)
+
+    async with venue_of(script) as venue:
+        report = await record(
+            tmp_path / "c", ["trades:BTC-USDT"], url=venue.url, rest=False, link=fast,
+            until_closed=True, writer_options=WriterOptions(queue_bytes=2_000),
+        )  # fmt: skip
+    assert data_of(frames_of(tmp_path / "c")) == payloads
+    assert report.pauses > 0
+    assert (report.lost, report.exit_code) == (0, ExitCode.DONE)
+
+
+async def test_a_thousand_refusals_are_not_a_thousand_warnings(
+    venue_of: Any, tmp_path: Path, fast: LinkOptions
+) -> None:
+    async def script(socket: Any) -> None:
+        await socket.until_subscribed()
+
+    told: list[str] = []
+    async with venue_of(script, knows=lambda arg: arg["instId"] == "C999-USDT") as venue:
+        report = await record(
+            tmp_path / "c", [f"books:C{number}-USDT" for number in range(1_000)], url=venue.url,
+            rest=False, link=fast, until_closed=True, notify=told.append,
+        )  # fmt: skip
+    assert len(report.refused) == 999
+    assert len(told) < 30
 
 
 async def test_a_handler_that_raises_does_not_stop_the_recording(
