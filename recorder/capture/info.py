@@ -20,7 +20,7 @@ from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader
 from recorder.capture.serve import Problem, ReadReport, serve
 from recorder.capture.snapshot import JournalSource, Snapshot
 from recorder.capture.tally import Tally, integrity_counts
-from recorder.errors import Damage, ExitCode
+from recorder.errors import Damage, ExitCode, RecorderError
 
 if TYPE_CHECKING:
     from recorder.capture.reader import Capture
@@ -167,13 +167,15 @@ class _Sum:
 
 def info_of(capture: Capture) -> CaptureInfo:
     """Count what a capture holds, as of now."""
-    for attempt in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         try:
             return _info(capture, capture.snapshot())
         except FileNotFoundError:  # sealed while it was counted: count again
-            if attempt == _ATTEMPTS - 1:
-                raise
-    raise AssertionError
+            continue
+    raise RecorderError(
+        f"expected {capture.path} to hold still while it is counted, but its files were replaced "
+        f"{_ATTEMPTS} times; try again"
+    )
 
 
 def _info(capture: Capture, snapshot: Snapshot) -> CaptureInfo:

@@ -1,8 +1,8 @@
 """The sealer process: `python -m recorder.capture.sealer CAPTURE`, started by the recorder.
 
 Responsible for the conversation: a segment number a line comes in, one line of JSON a segment
-goes out. It is polite (nice), deaf to Ctrl-C (the recorder ends it in order) and gone as soon as
-its recorder is: everything it does may be cut off at any point. Refuses to recover anything.
+goes out. It is polite (nice), deaf to Ctrl-C (the recorder ends it in order) and gone as soon
+as its recorder is: everything it does may be cut off at any point. Refuses to recover anything.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main(capture: str, requests: BinaryIO, answers: BinaryIO) -> None:
             answer.error = str(error)
         except OSError as error:
             answer.error = f"the system said {error.strerror or error}"
+            answer.is_disk_full = error.errno in layout.NO_ROOM
         answers.write(msgspec.json.encode(answer) + b"\n")
         answers.flush()
 

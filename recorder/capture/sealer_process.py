@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.errors import RecorderError
+from recorder.errors import DiskFull, RecorderError
 
 _RESTARTS = 3
 
@@ -27,6 +27,7 @@ class Answer(msgspec.Struct):
     segment: int
     file: str | None = None
     error: str | None = None
+    is_disk_full: bool = False
 
 
 class SealerProcess:
@@ -104,17 +105,18 @@ class SealerProcess:
                 self._changed.notify_all()
 
     def _seal(self, segment: int) -> RecorderError | None:
-        said = "it died"
+        said, kind = "it died", RecorderError
         while self._deaths <= _RESTARTS and self.failure is None:
             answer = self._ask(segment)
             if answer is not None and answer.error is None:
                 return None
             if answer is not None:
                 said = answer.error or said
+                kind = DiskFull if answer.is_disk_full else RecorderError
                 break
             self._deaths += 1
             self._bury()
-        return RecorderError(
+        return kind(
             f"expected the sealer to seal segment {segment} of {self._root}, but {said}; the "
             f"frames are safe in its journal: run `recorder recover {self._root}`"
         )
@@ -140,6 +142,7 @@ class SealerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(self._lock_fd,),
+            process_group=0,  # Ctrl-C at the terminal is for the recorder, which ends this in order
         )
 
     def _bury(self) -> None:

@@ -35,7 +35,6 @@ from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.parser import PARSER_VERSION
 
-_ATTEMPTS = 3
 Progress = Callable[[int], None]
 
 
@@ -75,13 +74,7 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
         progress: called with the number of frames read so far, about once a segment.
     """
     capture = Capture(path)
-    for attempt in range(_ATTEMPTS):
-        try:
-            return _Verifier(capture, capture.snapshot(), progress).run()
-        except FileNotFoundError:  # sealed or removed meanwhile: start again on what is there now
-            if attempt == _ATTEMPTS - 1:
-                raise
-    raise AssertionError
+    return _Verifier(capture, capture.snapshot(), progress).run()
 
 
 class _Verifier:
@@ -103,11 +96,13 @@ class _Verifier:
         """Read every source and return the report."""
         for source in self._snapshot.sources:
             self._file, self._segment = source.path, source.segment
-            if isinstance(source, SealedSource):
-                self._report.segments += 1
-                self._sealed(source)
-            else:
-                self._journal(source)
+            try:
+                if isinstance(source, SealedSource):
+                    self._sealed(source)
+                else:
+                    self._journal(source)
+            except FileNotFoundError:
+                self._disappeared(source)
             if self._progress is not None:
                 self._progress(self._report.frames)
         self._forget_interpreter()
@@ -118,6 +113,19 @@ class _Verifier:
         report.input_digest = self._digest.hexdigest() if report.ok else None
         return report
 
+    def _disappeared(self, source: SealedSource | JournalSource) -> None:
+        """Take a journal that a live recorder has sealed since the listing in its new form."""
+        for name in layout.list_sealed(self._root):
+            if name.segment == source.segment and name.path != source.path:
+                sealed = SealedSource(
+                    name.path, name.segment, name.first_seq, name.last_seq, name.hash16
+                )
+                self._file = sealed.path
+                self._sealed(sealed)
+                return
+        self._problem("file disappeared while it was verified")
+        self._broken(None)
+
     def _problem(self, cause: str, first: int | None = None, last: int | None = None) -> None:
         problem = Problem(self._file, self._segment, first, last, cause)
         self._report.problems.append(problem)
@@ -126,6 +134,7 @@ class _Verifier:
 
     def _sealed(self, source: SealedSource) -> None:
         first, last = source.first_seq, source.last_seq
+        self._report.segments += 1
         if file_hash(self._snapshot.root / source.path)[:16] != source.hash16:
             self._problem("file hash does not match its name", first, last)
         try:

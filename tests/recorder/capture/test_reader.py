@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -273,3 +276,29 @@ def test_a_torn_tail_is_read_up_to_it(tmp_path: Path, make_frames: Any, build: A
     assert list(Capture(tmp_path / "c").frames(report=report)) == frames[:90]
     assert (report.torn_tail, report.problems, report.exit_code) == (True, [], 3)
     assert list(Capture(tmp_path / "c").frames()) == frames[:90]
+
+
+def test_memory_is_bounded_by_blocks_not_by_the_capture(tmp_path: Path, build: Any) -> None:
+    """96 MB in segments of 4 MB: reading holds a few segments, not all of them."""
+    rng = random.Random(3)
+    payload = rng.randbytes(16_000)
+    frames = [Frame(i, 10**18 + i, i, 0, Kind.BINARY, payload + b"%d" % i) for i in range(6_000)]
+    build(tmp_path / "c", frames, segment_bytes=4 << 20, chunk=100)
+    code = (
+        "import resource, sys; from recorder.capture.reader import Capture; "
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        "capture = Capture(sys.argv[1]); "
+        "next(capture.batches(last_seq=5)); before = peak(); "
+        "frames = sum(len(batch) for batch in capture.batches()); "
+        "print(frames, peak() - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "c")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    count, growth_kib = map(int, done.stdout.split())
+    assert count == 6_000
+    assert growth_kib < 48 * 1024

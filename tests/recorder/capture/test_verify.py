@@ -11,6 +11,7 @@ import pytest
 from recorder.capture.checkpoint import write_checkpoint
 from recorder.capture.digest import FrameDigest
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.seal import Sealer
 from recorder.capture.verify import verify
 from recorder.okx.interpreter import Interpreter
 
@@ -121,3 +122,16 @@ def test_a_torn_tail_is_a_problem_and_a_whole_journal_is_none(
     report = verify(tmp_path / "c")
     assert report.exit_code == 1
     assert report.problems[0].cause.startswith("torn tail")
+
+
+def test_a_journal_sealed_meanwhile_is_verified_in_its_new_form(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    segments = build(tmp_path / "c", make_frames(300), sealed=0)
+    sealer = Sealer(tmp_path / "c")
+    # The first report of progress comes when one journal has been read: the rest move then.
+    report = verify(
+        tmp_path / "c",
+        progress=lambda _: [sealer.seal(segments.pop(0)) for _ in list(segments)],
+    )
+    assert (report.problems, report.frames, report.segments) == ([], 300, 2)
