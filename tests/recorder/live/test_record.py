@@ -583,3 +583,71 @@ async def test_mistakes_are_told_before_anything_is_touched(
         await record(tmp_path / "c", subscriptions, **options)
     assert "secret" not in str(caught.value)
     assert not (tmp_path / "c").exists()
+
+
+async def test_a_duration_also_counts_while_nothing_can_be_reached(
+    tmp_path: Path, unused_port: int
+) -> None:
+    link = LinkOptions(open_timeout=0.2, first_delay=0.02, longest_delay=0.05)
+    with pytest.raises(StartError, match="while recording, received none"):
+        await record(
+            tmp_path / "c", ["books:BTC-USDT"], url=f"ws://127.0.0.1:{unused_port}/ws/v5",
+            rest=False, link=link, duration=0.2,
+        )  # fmt: skip
+    check_order(frames_of(tmp_path / "c"))
+
+
+async def test_a_stop_while_dialling_is_a_clean_end(tmp_path: Path, fast: LinkOptions) -> None:
+    stop, release = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        stop.set()
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        report = await record(
+            tmp_path / "c", ["books:BTC-USDT"], url=f"ws://127.0.0.1:{port}/ws/v5", rest=False,
+            link=fast, stop=stop,
+        )  # fmt: skip
+        release.set()
+    frames = frames_of(tmp_path / "c")
+    check_order(frames)
+    assert report.exit_code is ExitCode.DONE
+    assert documents(frames, Kind.CLOSED) == [
+        {
+            "code": None,
+            "reason": "stopped before the connection opened",
+            "by": "recorder",
+            "opened": False,
+        }
+    ]
+
+
+async def test_cancelling_record_closes_the_capture(
+    venue_of: Any, tmp_path: Path, fast: LinkOptions
+) -> None:
+    flowing = asyncio.Event()
+
+    async def script(socket: Any) -> None:
+        await socket.until_subscribed()
+        await socket.send(trade(1))
+        await socket.until_closed()
+
+    async with venue_of(script) as venue:
+        task = asyncio.create_task(
+            record(
+                tmp_path / "c", ["trades:BTC-USDT"], url=venue.url, rest=False, link=fast,
+                on_event=lambda event, _: flowing.set() if isinstance(event, Trade) else None,
+            )
+        )  # fmt: skip
+        await flowing.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    frames = frames_of(tmp_path / "c")
+    check_order(frames)
+    assert data_of(frames) == [trade(1)]
+    assert list((tmp_path / "c" / "journal").iterdir()) == []
