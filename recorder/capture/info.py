@@ -17,7 +17,7 @@ from recorder.capture.checkpoint import interpreter_before
 from recorder.capture.digest import BLOCK_SHIFT, BlockDigest, FrameDigest
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader
-from recorder.capture.serve import Problem, ReadReport, serve
+from recorder.capture.serve import Problem, ReadReport, SourceGone, serve
 from recorder.capture.snapshot import JournalSource, Snapshot
 from recorder.capture.tally import Tally, integrity_counts
 from recorder.errors import Damage, ExitCode, RecorderError
@@ -170,7 +170,7 @@ def info_of(capture: Capture) -> CaptureInfo:
     for _ in range(_ATTEMPTS):
         try:
             return _info(capture, capture.snapshot())
-        except FileNotFoundError:  # sealed while it was counted: count again
+        except (FileNotFoundError, SourceGone):  # sealed while it was counted: count again
             continue
     raise RecorderError(
         f"expected {capture.path} to hold still while it is counted, but its files were replaced "

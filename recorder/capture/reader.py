@@ -17,7 +17,7 @@ import msgspec
 from recorder.capture import layout
 from recorder.capture.batch import FrameBatch
 from recorder.capture.block import Selection
-from recorder.capture.serve import Problem, ReadReport, serve
+from recorder.capture.serve import Problem, ReadReport, SourceGone, serve
 from recorder.capture.snapshot import Snapshot, take_snapshot
 from recorder.capture.window import seq_bounds
 from recorder.errors import Damage, UsageError
@@ -180,17 +180,18 @@ class Capture:
                     yield batch
                     wanted = msgspec.structs.replace(wanted, first_seq=next_seq)
                 return
-            except FileNotFoundError as error:
+            except SourceGone as gone:
                 # Sealed, compacted or removed since the listing: go on from a new one, once.
-                if failed_at == wanted.first_seq:
-                    file = os.path.relpath(str(error.filename), self.path)
+                next_seq = max(wanted.first_seq, gone.next_seq)
+                if failed_at == next_seq:
                     raise Damage(
-                        f"expected {file} in {self.path}, but it disappeared while it was read; "
-                        f"read again when nothing removes segments",
-                        file=file,
+                        f"expected {gone.file} in {self.path}, but it disappeared while it was "
+                        f"read; read again when nothing removes segments",
+                        file=gone.file,
                         cause="file disappeared",
-                    ) from error
-                failed_at = wanted.first_seq
+                    ) from gone
+                failed_at = next_seq
+                wanted = msgspec.structs.replace(wanted, first_seq=next_seq)
 
     def _events(
         self, bounds: Selection, wanted: Selection, report: ReadReport | None, number: type

@@ -80,8 +80,9 @@ class SealerProcess:
             self._queue.clear()
             self.failure = self.failure or RecorderError("sealing was abandoned")
             self._changed.notify_all()
-        if self._process is not None:
-            self._process.kill()
+        process = self._process
+        if process is not None:
+            process.kill()
         if self._thread is not None:
             self._thread.join()
         self._end_process()

@@ -62,6 +62,19 @@ class ReadReport(msgspec.Struct):
             self.problems.append(problem)
 
 
+class SourceGone(Exception):
+    """A listed file is not there any more: sealed, compacted or removed meanwhile.
+
+    Attributes:
+        file: relative to the capture; next_seq: everything below it has been served.
+    """
+
+    def __init__(self, file: str, next_seq: int) -> None:
+        super().__init__(file)
+        self.file = file
+        self.next_seq = next_seq
+
+
 def serve(
     snapshot: Snapshot, capture_id: str, wanted: Selection, report: ReadReport | None
 ) -> Iterator[FrameBatch]:
@@ -69,23 +82,33 @@ def serve(
 
     Raises:
         Damage: a part cannot be read, and there is no report.
-        FileNotFoundError: a file is gone; everything below it has been yielded.
+        SourceGone: take a new snapshot and go on from there.
     """
+    position = 0
     for is_sealed, sources in groupby(
         snapshot.sources, key=lambda source: isinstance(source, SealedSource)
     ):
         if is_sealed:
             chosen = [source for source in sources if isinstance(source, SealedSource)]
             yield from _serve_sealed(snapshot, chosen, wanted, report)
-            is_last = not _up_to(wanted, chosen[-1].last_seq + 1)
-            if is_last:
+            position = chosen[-1].last_seq + 1
+            if not _up_to(wanted, position):
                 return  # damage behind what is wanted is nobody's business here
             continue
         for source in sources:
-            if isinstance(source, JournalSource) and (
-                yield from _serve_journal(snapshot, source, capture_id, wanted, report)
-            ):
+            if not isinstance(source, JournalSource):
+                continue
+            try:
+                journal = JournalFile(
+                    snapshot.root, source.segment, capture_id=capture_id, size=source.size
+                )
+            except FileNotFoundError as error:
+                raise SourceGone(source.path, position) from error
+            with journal:
+                last_seq = yield from _serve_journal(snapshot, source, journal, wanted, report)
+            if last_seq is None:
                 return
+            position = max(position, last_seq + 1)
 
 
 def _up_to(wanted: Selection, seq: int) -> bool:
@@ -130,9 +153,12 @@ def _serve_sealed(
     with ThreadPoolExecutor(1, thread_name_prefix="capture-read") as pool:
         pending: tuple[_Part, Future[LoadedBlock | None]] | None = None
         for part in chain(_parts(snapshot, sources, wanted, report), [None]):
-            following = None if part is None else (part, pool.submit(part.load, wanted))
-            ready, pending = pending, following
+            ready, pending = pending, None
+            if isinstance(part, _Part):
+                pending = part, pool.submit(part.load, wanted)
             if ready is None:
+                if isinstance(part, SourceGone):
+                    raise part
                 continue
             current, loading = ready
             try:
@@ -147,6 +173,8 @@ def _serve_sealed(
                     current.reader.close()
             if loaded is not None:
                 yield from loaded.batches()
+            if isinstance(part, SourceGone):
+                raise part
 
 
 def _parts(
@@ -154,12 +182,15 @@ def _parts(
     sources: Sequence[SealedSource],
     wanted: Selection,
     report: ReadReport | None,
-) -> Iterator[_Part]:
+) -> Iterator[_Part | SourceGone]:
     for source in sources:
         if source.last_seq < wanted.first_seq or not _up_to(wanted, source.first_seq):
             continue
         try:
             reader = SegmentReader(snapshot.root, source.path, source.segment)
+        except FileNotFoundError:
+            yield SourceGone(source.path, source.first_seq)
+            return
         except Damage as damage:
             damage.first_seq, damage.last_seq = source.first_seq, source.last_seq
             _met(damage, report)
@@ -176,46 +207,44 @@ def _parts(
 def _serve_journal(
     snapshot: Snapshot,
     source: JournalSource,
-    capture_id: str,
+    journal: JournalFile,
     wanted: Selection,
     report: ReadReport | None,
-) -> Generator[FrameBatch, None, bool]:
-    """Yield the wanted frames of a journal; return whether `last_seq` has been passed."""
-    is_last = False
+) -> Generator[FrameBatch, None, int | None]:
+    """Yield the wanted frames of a journal; return its last seq, None once past what is wanted."""
     pending: list[Frame] = []
-    with JournalFile(
-        snapshot.root, source.segment, capture_id=capture_id, size=source.size
-    ) as journal:
-        for part in journal.parts(from_seq=wanted.first_seq):
-            if isinstance(part, Flaw):
-                if not _up_to(wanted, part.expected_seq):
-                    is_last = True
-                    break
-                if part.at_end and source.is_last:
-                    # Bytes that are still being written, or that a dead recorder left.
-                    if report is not None and not snapshot.is_live:
-                        report.torn_tail = True
-                else:
-                    _met(_damage_of(part, source), report)
-                continue
-            if not isinstance(part, Block):
-                continue
-            if not _up_to(wanted, part.first_seq):
-                is_last = True
+    last_seq: int | None = journal.first_seq - 1
+    for part in journal.parts(from_seq=wanted.first_seq):
+        if isinstance(part, Flaw):
+            if not _up_to(wanted, part.expected_seq):
+                last_seq = None
                 break
-            for frame in split_records(part.records):
-                if frame.seq < wanted.first_seq or not _up_to(wanted, frame.seq):
-                    continue
-                if report is not None and frame.kind is Kind.LOST:
-                    report.lost_rows += 1
-                if not wanted.filters or wanted.wants(frame, index_of(frame.kind, frame.payload)):
-                    pending.append(frame)
-            while len(pending) >= BATCH_ROWS:
-                yield batch_of(pending[:BATCH_ROWS])
-                del pending[:BATCH_ROWS]
+            if part.at_end and source.is_last:
+                # Bytes that are still being written, or that a dead recorder left.
+                if report is not None and not snapshot.is_live:
+                    report.torn_tail = True
+            else:
+                _met(_damage_of(part, source), report)
+            continue
+        if not isinstance(part, Block):
+            continue
+        if not _up_to(wanted, part.first_seq):
+            last_seq = None
+            break
+        for frame in split_records(part.records):
+            if frame.seq < wanted.first_seq or not _up_to(wanted, frame.seq):
+                continue
+            if report is not None and frame.kind is Kind.LOST:
+                report.lost_rows += 1
+            if not wanted.filters or wanted.wants(frame, index_of(frame.kind, frame.payload)):
+                pending.append(frame)
+        last_seq = part.first_seq + part.count - 1
+        while len(pending) >= BATCH_ROWS:
+            yield batch_of(pending[:BATCH_ROWS])
+            del pending[:BATCH_ROWS]
     if pending:
         yield batch_of(pending)
-    return is_last
+    return last_seq
 
 
 def _damage_of(flaw: Flaw, source: JournalSource) -> Damage:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from recorder.capture import serve as serve_module
 from recorder.capture.batch import index_of
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.seal import Sealer
@@ -199,6 +200,38 @@ def test_sealing_while_reading_serves_every_frame_once(
             if segments:
                 sealer.seal(segments.pop(0))
     assert found == frames
+
+
+def test_a_filter_that_finds_nothing_survives_sealing(
+    tmp_path: Path, make_frames: Any, build: Any, monkeypatch: Any
+) -> None:
+    """Every journal but the last is sealed just before it is opened; nothing is ever yielded."""
+    frames = make_frames(600)
+    segments = build(tmp_path / "c", frames, sealed=0)
+    sealer = Sealer(tmp_path / "c")
+    opened = serve_module.JournalFile
+
+    def seal_first(root: Path, segment: int, **rest: Any) -> Any:
+        if segment in segments[:-1]:
+            sealer.seal(segment)
+        return opened(root, segment, **rest)
+
+    monkeypatch.setattr(serve_module, "JournalFile", seal_first)
+    assert list(Capture(tmp_path / "c").frames(channels=["nothing"])) == []
+    assert len(Capture(tmp_path / "c").snapshot().sealed) == len(segments) - 1
+
+
+def test_a_filter_does_not_hide_that_frames_are_lost(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    frames = make_frames(150)
+    lost = Frame(150, frames[-1].ts_recv, frames[-1].ts_mono, -1, Kind.LOST, b'{"cause":"x"}')
+    for name, sealed in (("j", 0), ("s", None)):
+        build(tmp_path / name, [*frames, lost], sealed=sealed)
+        report = ReadReport()
+        found = list(Capture(tmp_path / name).frames(channels=["trades"], report=report))
+        assert found == naive(frames, channels={"trades"})
+        assert (report.lost_rows, report.exit_code) == (1, 3)
 
 
 def test_reading_beside_a_sealer_thread(tmp_path: Path, make_frames: Any, build: Any) -> None:

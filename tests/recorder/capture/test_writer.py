@@ -262,3 +262,25 @@ def test_discard_removes_what_it_made(tmp_path: Path, make_frames: Any) -> None:
     assert not (tmp_path / "c").exists()
     with pytest.raises((ValueError, RecorderError)):
         writer.write([Frame(300, 1, 1, 0, Kind.TEXT, b"")])
+
+
+def test_reading_while_recording_and_sealing(tmp_path: Path, make_frames: Any) -> None:
+    """Snapshots of a live capture are prefixes that only grow, and hold all that was written."""
+    frames = make_frames(3000)
+    seen = 0
+    with CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1)) as writer:
+        capture = Capture(tmp_path / "c")
+        for start in range(0, 3000, 100):
+            writer.write(frames[start : start + 100])
+            written = writer.written_seq
+            found = list(capture.frames())
+            assert found == frames[: len(found)]
+            assert len(found) >= max(seen, written + 1)
+            seen = len(found)
+        assert verify(tmp_path / "c").problems == []
+        info = capture.info()
+        assert info.recording
+        assert info.frames >= seen
+    digest = FrameDigest()
+    digest.update(frames)
+    assert capture.info().input_digest == digest.hexdigest()
