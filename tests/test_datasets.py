@@ -9,6 +9,7 @@ import pytest
 
 from datasets.build import KEPT, RECIPES, build, main
 from recorder.capture.reader import Capture
+from recorder.capture.verify import verify
 from recorder.event import BookReset, ConnectFailed, Disconnected, Pong, SequenceGap, Unrecognized
 from recorder.frame import Kind
 
@@ -47,6 +48,15 @@ def test_the_readme_tells_what_is_committed(name: str, datasets: Path) -> None:
     assert digest == f"`{info.input_digest}`"
     assert f"--seed {RECIPES[name]['seed']}" in text
     assert RECIPES[name]["note"] in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dataset_verifies(name: str, datasets: Path) -> None:
+    report = verify(datasets / name)
+
+    assert report.ok
+    assert report.problems == []
+    assert report.unrecognized == 0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,16 +20,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
-from recorder.event import Disconnected
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
-from recorder.okx.parser import parse
 from recorder.okx.served import answers, is_snapshot, push_of, rebuilt_snapshot
 from recorder.okx.subscription import Subscription, subscription_of
 from replay.server.catalogue import Catalogue, Stream
 
 _PUSH = b'{"arg":'
 _HEAD_BYTES_MAX = 1_024
+_HEADS_MAX = 65_536
 
 
 class Receiver(Protocol):
@@ -86,6 +85,7 @@ class Switchboard(Generic[R]):
             key: Channel(stream) for key, stream in catalogue.streams.items()
         }
         self._by_head: dict[tuple[int, bytes], Channel[R]] = {}
+        self._closed: list[Frame] = []
 
     def knows(self, endpoint: str, argument: Mapping[str, Any]) -> bool:
         """Say whether an ack or a push of this argument is recorded on this endpoint."""
@@ -100,6 +100,7 @@ class Switchboard(Generic[R]):
         """
         self.position = position
         self._interpreter = interpreter
+        self._closed.clear()
         for channel in self._channels.values():
             receivers = channel.receivers + channel.waiting
             channel.owner = None
@@ -126,11 +127,18 @@ class Switchboard(Generic[R]):
     def play(self, frame: Frame) -> list[R]:
         """Pass a frame: return who must be sent its payload; state and position move behind it."""
         self.position = frame.seq + 1
+        if frame.kind is Kind.CLOSED:
+            # Held back until something follows: the end of a recording is no disconnect, and its
+            # last books are what there is to know.
+            self._closed.append(frame)
+            self._release(frame)
+            return []
+        for closed in self._closed:
+            self._interpreter.step(closed)
+        self._closed.clear()
         if frame.kind is not Kind.TEXT:
-            # A recording that ended is no disconnect: its last books are what there is to know.
-            if not _is_end_of_recording(frame):
-                self._interpreter.step(frame)
-            if frame.kind is Kind.CLOSED or frame.kind is Kind.RUN:
+            self._interpreter.step(frame)
+            if frame.kind is Kind.RUN:
                 self._release(frame)
             return []
         channel = self._channel_of(frame)
@@ -174,6 +182,8 @@ class Switchboard(Generic[R]):
         for book in self._interpreter.books.of(name):
             is_meant = book.channel == push.channel and channel.owner in (None, book.connection)
             if is_meant and book.is_whole:
+                if all(closed.connection != book.connection for closed in self._closed):
+                    channel.owner = book.connection
                 return rebuilt_snapshot(push, book)
         return None
 
@@ -195,6 +205,8 @@ class Switchboard(Generic[R]):
         endpoint = self._catalogue.endpoint_of(frame.connection, push)
         channel = self._channels.get((endpoint, push))
         if channel is not None and head is not None:
+            if len(self._by_head) >= _HEADS_MAX:
+                self._by_head.clear()
             self._by_head[head] = channel
         return channel
 
@@ -209,10 +221,3 @@ def identity(argument: Mapping[str, Any]) -> Subscription | None:
     """Return what makes two arguments the same subscription."""
     found = subscription_of(argument)
     return None if found is None else found.key
-
-
-def _is_end_of_recording(frame: Frame) -> bool:
-    """Say whether a row tells that the recorder itself closed a connection."""
-    return frame.kind is Kind.CLOSED and any(
-        isinstance(event, Disconnected) and event.by == "recorder" for event in parse(frame)
-    )
