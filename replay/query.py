@@ -22,8 +22,9 @@ import msgspec
 from recorder.capture.reader import Capture, Problem, ReadReport
 from recorder.capture.snapshot import SealedSource
 from recorder.errors import Damage, ExitCode, UsageError
+from replay.extent import Extent
 from replay.results import FORMATS, Output, Spool, write_result
-from replay.scan import FRAMES, EventScan, Extent, FrameScan
+from replay.scan import FRAMES, EventScan, FrameScan
 from replay.tables import COMMENTS
 from replay.views import VIEWS
 
@@ -241,9 +242,8 @@ def _attach_snapshot(
 ) -> Extent:
     snapshot = capture.snapshot()
     sealed = [source for source in snapshot.sealed if source.path not in without]
-    report = ReadReport()
     gaps, last_seq = _between(capture, sealed, has_more=len(sealed) < len(snapshot.sources))
-    extent = Extent(capture, last_seq, gaps, report, [])
+    extent = Extent(capture, snapshot, last_seq, gaps)
     connection.register("journal_frames", FrameScan(extent))
     of_frames = {name: _FRAME_COMMENTS[name] for name in FRAMES.names}
     _comment(connection, "journal_frames", "Frames that are not in Parquet yet", of_frames)

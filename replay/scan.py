@@ -24,12 +24,12 @@ import pyarrow.dataset as ds
 
 from recorder.book import Books
 from recorder.capture.batch import FrameBatch
-from recorder.capture.reader import Capture, ReadReport
 from recorder.event import SequenceGap
 from recorder.frame import LABELS, Frame, Kind
 from recorder.okx.origins import ARGUMENT_CHANNELS, ORIGINS, Origin
 from recorder.okx.parser import Parser
-from replay.pushdown import Bounds, bounds_of, columns_in, interval, texts
+from replay.extent import Extent, Span
+from replay.pushdown import Bounds, bounds_of, columns_in, texts
 from replay.tables import BatchBuilder, View
 
 FRAMES = pa.schema(
@@ -44,23 +44,6 @@ FRAMES = pa.schema(
         ("payload", pa.binary()),
     ]
 )
-
-
-class Extent(NamedTuple):
-    """Which frames of a capture a connection sees, and what its scans met.
-
-    Attributes:
-        last_seq: inclusive; -1 for an empty capture.
-        gaps: seq ranges, inclusive, that DuckDB does not read from Parquet itself.
-        report: losses and problems of all scans.
-        failures: what stopped a scan; DuckDB keeps only the text of it.
-    """
-
-    capture: Capture
-    last_seq: int
-    gaps: list[tuple[int, int]]
-    report: ReadReport
-    failures: list[Exception]
 
 
 class _Scan(ds.InMemoryDataset):
@@ -96,22 +79,6 @@ class _Scan(ds.InMemoryDataset):
             self.extent.failures.append(error)
             raise
 
-    def _window(self, bounds: Bounds) -> dict[str, Any]:
-        """Return the arguments that read no more frames than the bounds allow.
-
-        The upper bound of ts_recv is not among them: where the wall clock stepped back, frames
-        behind the first late one are early again.
-        """
-        low, high = interval(bounds, "seq")
-        start, _ = interval(bounds, "ts_recv")
-        last = self.extent.last_seq
-        return {
-            "first_seq": low,
-            "last_seq": last if high is None else min(high, last),
-            "start": start,
-            "report": self.extent.report,
-        }
-
 
 class FrameScan(_Scan):
     """Frames as rows: the part of a capture that is not in Parquet yet."""
@@ -122,17 +89,18 @@ class FrameScan(_Scan):
     def _batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[pa.RecordBatch]:
         labels = texts(bounds, "kind")
         kinds = None if labels is None else [kind for kind in Kind if kind.label in labels]
-        for first, last in self.extent.gaps:
-            window = self._window(bounds)
-            window["first_seq"] = max(first, window["first_seq"] or 0)
-            window["last_seq"] = min(last, window["last_seq"])
-            for batch in self.extent.capture.batches(
-                **window,
-                channels=texts(bounds, "channel"),
-                instruments=texts(bounds, "instrument"),
-                kinds=kinds,
-            ):
-                yield _columns_of(batch, schema)
+        for span in self.extent.spans(bounds):
+            for first, last in self.extent.gaps:
+                for batch in self.extent.capture.batches(
+                    first_seq=max(first, span.first_seq),
+                    last_seq=min(last, span.last_seq),
+                    start=span.start,
+                    channels=texts(bounds, "channel"),
+                    instruments=texts(bounds, "instrument"),
+                    kinds=kinds,
+                    report=self.extent.report,
+                ):
+                    yield _columns_of(batch, schema)
 
 
 def _columns_of(batch: FrameBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -158,36 +126,37 @@ class EventScan(_Scan):
         origins = [ORIGINS[event_type] for event_type in takes]
         if self.view.follows_books:
             origins.append(ORIGINS[SequenceGap])
-        frames = self._frames(origins, bounds)
-        step, books = Parser().parse, Books()
-        if any(origin.has_state for origin in origins):
-            first = next(frames, None)
-            if first is None:
-                return
-            interpreter = self.extent.capture.interpreter_before(
-                first.seq, report=self.extent.report
-            )
-            step, books = interpreter.step, interpreter.books
-            frames = chain((first,), frames)
+        reads = plan(origins, texts(bounds, "instrument"))
         builder = BatchBuilder(self.view, schema.names)
         add = builder.add
-        for frame in frames:
-            for event in step(frame):
-                if isinstance(event, takes) and add(event, books):
-                    yield builder.take().select(schema.names)
+        for span in self.extent.spans(bounds):
+            passes = [self._read(read, span) for read in reads]
+            frames = passes[0] if len(passes) == 1 else merge(*passes, key=attrgetter("seq"))
+            step, books = Parser().parse, Books()
+            if any(origin.has_state for origin in origins):
+                first = next(frames, None)
+                if first is None:
+                    continue
+                interpreter = self.extent.capture.interpreter_before(
+                    first.seq, report=self.extent.report
+                )
+                step, books = interpreter.step, interpreter.books
+                frames = chain((first,), frames)
+            for frame in frames:
+                for event in step(frame):
+                    if isinstance(event, takes) and add(event, books):
+                        yield builder.take().select(schema.names)
         yield builder.take().select(schema.names)
 
-    def _frames(self, origins: list[Origin], bounds: Bounds) -> Iterator[Frame]:
-        """Return every frame that may give such events, in seq order."""
-        reads = [self._read(read, bounds) for read in plan(origins, texts(bounds, "instrument"))]
-        return reads[0] if len(reads) == 1 else merge(*reads, key=attrgetter("seq"))
-
-    def _read(self, read: Read, bounds: Bounds) -> Iterator[Frame]:
+    def _read(self, read: Read, span: Span) -> Iterator[Frame]:
         for batch in self.extent.capture.batches(
-            **self._window(bounds),
+            first_seq=span.first_seq,
+            last_seq=span.last_seq,
+            start=span.start,
             channels=read.channels,
             instruments=read.instruments,
             kinds=read.kinds,
+            report=self.extent.report,
         ):
             if read.marks is None:
                 yield from batch.frames()

@@ -305,12 +305,14 @@ class Invented:
 
 
 def write_capture(
-    path: Path, frames: list[Frame], *, segment_seconds: float = 60.0, close: bool = True
+    path: Path,
+    frames: list[Frame],
+    *,
+    segment_seconds: float = 60.0,
+    segment_bytes: int = 64 << 20,
 ) -> Path:
-    """Write frames as a capture; closed, all of it is sealed."""
-    writer = CaptureWriter(path, options=WriterOptions(segment_seconds=segment_seconds))
-    writer.write(frames)
-    writer.flush(timeout=30)
-    if close:
-        writer.close()
+    """Write frames as a capture, all of it sealed."""
+    options = WriterOptions(segment_seconds=segment_seconds, segment_bytes=segment_bytes)
+    with CaptureWriter(path, options=options) as writer:
+        writer.write(frames)
     return path

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pytest
 from invented_session import INSTRUMENTS, RENAMED, START, Invented, S, write_capture
 
@@ -409,6 +410,47 @@ def test_a_damaged_segment_is_passed_over_and_said(session: Invented, tmp_path: 
         (row,) = json.loads(output.getvalue())
         if "frames" in sql:
             assert row["n"] == len(session.frames) - missing
+
+
+def test_a_window_of_time_reads_only_segments_that_hold_it(
+    session: Invented, tmp_path: Path
+) -> None:
+    path = write_capture(tmp_path / "c", session.frames, segment_bytes=60_000)
+    sealed = Capture(path).snapshot().sealed
+    assert len(sealed) > 4
+    for source in (sealed[0], sealed[-1]):  # neither is needed for what lies between
+        file = path / source.path
+        data = bytearray(file.read_bytes())
+        data[100 : len(data) // 2] = bytes(len(data) // 2 - 100)  # pages; the footer stays
+        file.write_bytes(data)
+    chosen = [f for f in session.frames if sealed[2].first_seq <= f.seq <= sealed[2].last_seq]
+    start, end = chosen[0].ts_recv, chosen[-1].ts_recv
+    sql = f"SELECT seq FROM trades WHERE ts_recv >= {start} AND ts_recv < {end} ORDER BY seq"
+    output = io.BytesIO()
+    report = query(path, sql, format="json", output=output)
+    assert report.problems == []
+    everything = query(path, "SELECT count(*) FROM trades", output=io.BytesIO())
+    assert len(everything.problems) == 2
+    assert [row["seq"] for row in json.loads(output.getvalue())] == [
+        trade["seq"] for trade in session.truth.trades if start <= trade["ts_recv"] < end
+    ]
+
+
+def test_a_clock_that_stepped_back_hides_no_row(session: Invented, tmp_path: Path) -> None:
+    steps = [
+        msgspec.structs.replace(frame, ts_recv=frame.ts_recv - (frame.seq // 700) * 9 * S)
+        for frame in session.frames
+    ]
+    path = write_capture(tmp_path / "c", steps, segment_bytes=60_000)
+    connection = connect(path)
+    for view in ("trades", "bbo", "ledger"):
+        connection.execute(f"CREATE TEMP TABLE all_of_{view} AS SELECT * FROM {view}")
+        for low in range(-20, 40, 6):
+            where = f"WHERE ts_recv >= {START + low * S} AND ts_recv < {START + (low + 5) * S}"
+            found = rows(connection, f"SELECT * FROM {view} {where} ORDER BY seq, index")
+            expected = f"SELECT * FROM all_of_{view} {where} ORDER BY seq, index"
+            assert found == rows(connection, expected)
+    connection.close()
 
 
 def test_declared_loss_is_exit_code_3(sealed: Path) -> None:

@@ -1,0 +1,106 @@
+"""Extent: which frames of a capture one connection sees, and which of them a scan must read.
+
+Responsible for turning bounds of a filter into ranges of sequence numbers, by what the sealed
+segments say of their times. Refuses to read frames: `replay.scan` does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.segment import SegmentReader
+from recorder.capture.snapshot import SealedSource, Snapshot
+from recorder.clock import utc_date
+from recorder.errors import Damage
+from replay.pushdown import Bounds, Interval, interval
+
+
+class Span(NamedTuple):
+    """A range of frames to read.
+
+    Attributes:
+        first_seq, last_seq: inclusive.
+        start: nothing before the first frame received at or after this time can matter; ns.
+    """
+
+    first_seq: int
+    last_seq: int
+    start: int | None = None
+
+
+class Extent:
+    """The frames of one snapshot, and what scans of them met.
+
+    Attributes:
+        capture: where they are.
+        last_seq: of the last frame; -1 for an empty capture.
+        gaps: ranges, inclusive, that DuckDB does not read from Parquet itself.
+        report: losses and problems of all scans.
+        failures: what stopped a scan; DuckDB keeps only the text of it.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        snapshot: Snapshot,
+        last_seq: int,
+        gaps: list[tuple[int, int]],
+    ) -> None:
+        self.capture = capture
+        self.last_seq = last_seq
+        self.gaps = gaps
+        self.report = ReadReport()
+        self.failures: list[Exception] = []
+        self._snapshot = snapshot
+        self._times: dict[str, Interval] = {}
+
+    def spans(self, bounds: Bounds) -> list[Span]:
+        """Return the ranges that hold every frame within the bounds, in order.
+
+        An upper bound of `ts_recv` excludes whole segments only: where the wall clock stepped
+        back, frames behind the first late one are early again.
+        """
+        low, high = interval(bounds, "seq")
+        first = 0 if low is None else max(low, 0)
+        last = self.last_seq if high is None else min(high, self.last_seq)
+        start, end = interval(bounds, "ts_recv")
+        if end is None:
+            return [Span(first, last, start)] if first <= last else []
+        day = "" if start is None else utc_date(start)
+        ranges = list(self.gaps)
+        for source in self._snapshot.sealed:
+            if source.last_seq < first or source.first_seq > last:
+                continue
+            # A segment ends where its UTC date would rise: none holds a later date than its own.
+            if source.path.partition("date=")[2][:10] < day:
+                continue
+            earliest, latest = self._times_of(source)
+            if (earliest is None or earliest <= end) and (
+                start is None or latest is None or latest >= start
+            ):
+                ranges.append((source.first_seq, source.last_seq))
+        spans: list[Span] = []
+        for low, high in sorted(ranges):
+            low, high = max(low, first), min(high, last)
+            if low > high:
+                continue
+            if spans and spans[-1].last_seq >= low - 1:
+                spans[-1] = Span(spans[-1].first_seq, max(high, spans[-1].last_seq))
+            else:
+                spans.append(Span(low, high))
+        return spans
+
+    def _times_of(self, source: SealedSource) -> Interval:
+        """Return the bounds of `ts_recv` in a segment; open where it cannot tell."""
+        times = self._times.get(source.path)
+        if times is None:
+            try:
+                reader = SegmentReader(self._snapshot.root, source.path, source.segment)
+            except (Damage, FileNotFoundError):
+                times = (None, None)  # reading it will say what is wrong
+            else:
+                times = (reader.meta.min_ts_recv, reader.meta.max_ts_recv)
+                reader.close()
+            self._times[source.path] = times
+        return times
