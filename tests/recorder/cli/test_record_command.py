@@ -161,7 +161,7 @@ async def test_mistakes_of_the_user_are_one_sentence_and_exit_2(
 
     async with venue_of(script) as venue:
         shared = ("--url", venue.url, "--no-rest")
-        for arguments, words in (
+        mistakes = (
             ((full, "-s", "books:BTC-USDT", *shared), "expected nothing at"),
             ((tmp_path / "c", "-s", "bokos:BTC-USDT", *shared), "did you mean books"),
             ((tmp_path / "c", "-s", "orders", *shared), "without a login"),
@@ -169,8 +169,9 @@ async def test_mistakes_of_the_user_are_one_sentence_and_exit_2(
             ((tmp_path / "c", "--instrument", "BTC-USDT", *shared), "expected --channel"),
             ((tmp_path / "c", "-s", "books:BTC-USDT", "--duration", "-1", *shared), "above 0"),
             ((tmp_path / "c", "-s", "books:BTC-USDT", "--private", *shared), "--private"),
-        ):
-            code, stdout, stderr = await run(*arguments)
+        )
+        ends = await asyncio.gather(*(run(*arguments) for arguments, _ in mistakes))
+        for (code, stdout, stderr), (_, words) in zip(ends, mistakes, strict=True):
             assert (code, stdout) == (ExitCode.USAGE, ""), stderr
             assert words in stderr
             assert not (tmp_path / "c").exists()

@@ -108,7 +108,7 @@ BROKEN = st.one_of(
 STREAMS = st.lists(st.one_of(WHOLE, WHOLE, WHOLE, CONTROL, fragmented(), BROKEN), max_size=12)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(STREAMS, st.lists(st.integers(0, 400_000), max_size=30))
 @example([b"\x81\x7f" + (2**63).to_bytes(8)], [])
 @example([b"\x81\x7e\x00"], [])

@@ -276,7 +276,7 @@ def happen(what: str, which: int, session: Session) -> Event | None:
     return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(HAPPENINGS, max_size=60))
 def test_whatever_happens_every_argument_is_settled_or_will_be_asked(
     happenings: list[tuple[str, int]],
