@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from replay.player import PlayReport as PlayReport
     from replay.player import play as play
-    from replay.query import connect as connect
-    from replay.query import query as query
     from replay.server import serve as serve
     from replay.simulator import simulate as simulate
+    from replay.sql import connect as connect
+    from replay.sql import query as query
 
 _HOME = {
     "PlayReport": "replay.player",
-    "connect": "replay.query",
+    "connect": "replay.sql",
     "play": "replay.player",
-    "query": "replay.query",
+    "query": "replay.sql",
     "serve": "replay.server",
     "simulate": "replay.simulator",
 }

@@ -87,8 +87,8 @@ class Schedule:
     def __init__(self, speed: Speed = None, *, max_gap: int | None = None) -> None:
         if max_gap is not None and max_gap < 0:
             raise UsageError(f"expected a longest pause of 0 s or more, received {max_gap} ns")
-        self._speed = speed
         self._max_gap = max_gap
+        self._set_speed(speed)
         self._anchor: tuple[int, int] | None = None  # steady, position
         self._paused = False
         self._last: tuple[int, int, int] | None = None  # seq, ts_mono, ts_recv
@@ -134,7 +134,7 @@ class Schedule:
             return now
         steady, position = (now, self._anchor[1]) if self._paused else self._anchor
         ahead = self._position - position
-        self._due = steady + ahead * self._speed.denominator // self._speed.numerator
+        self._due = steady + ahead * self._per // self._data
         return self._due
 
     def sent(self, now: int) -> None:
@@ -165,7 +165,7 @@ class Schedule:
         """Go on at another speed from the position reached at `now`."""
         if not self._paused:
             self._reanchor(now)
-        self._speed = speed
+        self._set_speed(speed)
 
     def seek(self) -> None:
         """Forget the position: the next frame, wherever it lies, is due at once."""
@@ -179,6 +179,11 @@ class Schedule:
         if self._running_since is not None:
             ran += now - self._running_since
         return self._played / ran if ran > 0 else None
+
+    def _set_speed(self, speed: Speed) -> None:
+        self._speed = speed
+        # `_data` ns of data in `_per` ns of steady time; a Fraction's own properties are slow.
+        self._data, self._per = (1, 1) if speed is None else speed.as_integer_ratio()
 
     def _advance(self, frame: Stamped) -> None:
         """Move the position to that of the next frame."""
@@ -205,7 +210,7 @@ class Schedule:
         if self._speed is None:
             reached = self._sent_position
         else:
-            reached = position + (now - steady) * self._speed.numerator // self._speed.denominator
+            reached = position + (now - steady) * self._data // self._per
         reached = max(self._sent_position, min(reached, self._position))
         self._anchor = (now, reached)
 

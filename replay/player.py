@@ -291,14 +291,16 @@ class _Replay:
         event: Event | None = None
         wait = self.pacer.wait if self.speed is not None else None
         is_filtered = self.wanted.is_filtered
+        has_progress = self.on_progress is not None
         played: list[Frame] = []
         delivered: list[Event] = []
         try:
             for frame in chunk:
                 if wait is not None:
                     wait(frame)
-                    self._last = frame
-                    self._show(monotonic_ns())
+                    if has_progress:
+                        self._last = frame
+                        self._show(monotonic_ns())
                 advance(frame.ts_recv)
                 events = step(frame)
                 if is_filtered and frame.kind not in _MESSAGES:

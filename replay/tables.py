@@ -2,7 +2,7 @@
 
 Responsible for the columns, their types, units and comments, derived from the event types
 themselves, so that a new field of an event is a new column. Refuses to read captures, to parse
-and to know SQL: `replay.scan` and `replay.query` do.
+and to know SQL: `replay.scan` and `replay.sql` do.
 
 Prices and sizes are DOUBLE, times and sequence numbers BIGINT (ns), dicts and lists JSON text.
 """

@@ -133,7 +133,7 @@ def test_imports_point_downward(path: Path) -> None:
 def test_the_arrow_test_can_fail() -> None:
     assert not starts_with("recorder.live.client", layer_of("recorder.capture.reader").ours)
     assert not starts_with("recorder.live", layer_of("replay.server").ours)
-    assert not starts_with("replay.query", layer_of("recorder.cli.record").ours)
+    assert not starts_with("replay.sql", layer_of("recorder.cli.record").ours)
     assert starts_with("recorder.okx.parser", layer_of("recorder.capture.sealer").ours)
 
 
@@ -164,7 +164,7 @@ def test_files_stay_small_and_say_what_they_are_for(path: Path) -> None:
 
 def test_importing_the_packages_has_no_side_effects() -> None:
     code = (
-        "import threading, sys; import recorder, replay, recorder.capture.reader, replay.query; "
+        "import threading, sys; import recorder, replay, recorder.capture.reader, replay.sql; "
         "assert threading.active_count() == 1, threading.enumerate()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)

@@ -1,7 +1,7 @@
 """`replay query`: SQL over a capture.
 
 Responsible for where the SQL comes from and where the result goes. Refuses to run it:
-`replay.query`.
+`replay.sql`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import click
 from recorder.capture.reader import Capture
 from recorder.errors import ExitCode, UsageError
 from replay.cli.selection import quiet_pipe, say_problems
-from replay.query import query
 from replay.results import FORMATS
+from replay.sql import query
 
 
 @click.command("query")

@@ -25,7 +25,7 @@ from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.errors import ExitCode, NotACapture, UsageError
 from recorder.event import VIEW_NAMES
 from recorder.frame import LABELS
-from replay.query import connect, query, refresh
+from replay.sql import connect, query, refresh
 from replay.views import VIEWS
 
 
@@ -506,3 +506,24 @@ def test_the_sql_of_the_docs_runs(connection: duckdb.DuckDBPyConnection, reposit
         connection.execute(statement).fetchall()
     named = set(re.findall(r"`([a-z_]+)`", page.partition("## Views")[2].partition("## What")[0]))
     assert {*VIEWS, "frames", "sessions", "instruments", "journal_frames", "capture"} <= named
+
+
+def test_real_sessions_answer_as_counted_by_hand(real_traffic: Path, tmp_path: Path) -> None:
+    from recorder.capture.importer import import_sessions
+
+    # The newest of them; the player's tests play all.
+    for number, source in enumerate(sorted((real_traffic / "sessions").glob("*.jsonl"))[-1:]):
+        payloads = [json.loads(line)["payload"] for line in source.read_text().splitlines()]
+        pushes = [text for text in payloads if '"data":[' in text]
+        books = [text for text in pushes if '"channel":"books' in text]
+        trades = sum(text.count('"tradeId"') for text in pushes)
+        out = tmp_path / str(number)
+        import_sessions([source], out)
+        connection = connect(out)
+        assert rows(connection, "SELECT count(*) FROM frames") == [(len(payloads),)]
+        assert rows(connection, "SELECT count(*) FROM trades") == [(trades,)]
+        assert rows(connection, "SELECT count(*) FROM book_updates") == [(len(books),)]
+        assert rows(connection, "SELECT count(*) FROM bbo WHERE is_whole") == [(len(books),)]
+        assert rows(connection, "SELECT count(*) FROM checksum_mismatches") == [(0,)]
+        assert rows(connection, "SELECT count(*) FROM unrecognized") == [(0,)]
+        connection.close()
