@@ -155,7 +155,8 @@ def _write_parquet(schema: pa.Schema, _types: list[str], batches: Batches, outpu
     fields = [field.with_name(name) for field, name in zip(schema, names, strict=True)]
     named = pa.schema(fields)
     count = 0
-    with pq.ParquetWriter(output, named, compression="zstd") as writer:
+    sink: Any = output
+    with pq.ParquetWriter(sink, named, compression="zstd") as writer:
         for batch in batches:
             writer.write_table(pa.Table.from_arrays(batch.columns, schema=named))
             count += batch.num_rows

@@ -32,28 +32,27 @@ from replay.extent import Extent, Span
 from replay.pushdown import Bounds, bounds_of, columns_in, texts
 from replay.tables import BatchBuilder, View
 
-FRAMES = pa.schema(
-    [
-        ("seq", pa.int64()),
-        ("ts_recv", pa.int64()),
-        ("ts_mono", pa.int64()),
-        ("connection", pa.int32()),
-        ("kind", pa.string()),
-        ("channel", pa.string()),
-        ("instrument", pa.string()),
-        ("payload", pa.binary()),
-    ]
-)
+_FRAME_FIELDS: dict[str, pa.DataType] = {
+    "seq": pa.int64(),
+    "ts_recv": pa.int64(),
+    "ts_mono": pa.int64(),
+    "connection": pa.int32(),
+    "kind": pa.string(),
+    "channel": pa.string(),
+    "instrument": pa.string(),
+    "payload": pa.binary(),
+}
+FRAMES = pa.schema(_FRAME_FIELDS)
 
 
 class _Scan(ds.InMemoryDataset):
     """A dataset whose scanner makes record batches on demand."""
 
     def __init__(self, schema: pa.Schema, extent: Extent) -> None:
-        super().__init__(schema.empty_table())
+        super().__init__(schema.empty_table())  # type: ignore[call-arg]
         self.extent = extent
 
-    def scanner(
+    def scanner(  # type: ignore[override]
         self,
         columns: list[str] | None = None,
         filter: Any = None,  # noqa: A002

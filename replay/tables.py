@@ -216,7 +216,7 @@ def _json_attribute(name: str) -> Callable[[Sequence[Row]], list[str | None]]:
     return lambda rows: [json_text(get(row)) for row in rows]
 
 
-def _levels(side: str) -> Callable[[Sequence[Row]], pa.Array]:
+def _levels(side: str) -> Callable[[Sequence[Row]], pa.Array[Any]]:
     """Return a reader of one side of book updates as list<struct<price, size, orders>>."""
     get = attrgetter(side)
 
@@ -224,7 +224,7 @@ def _levels(side: str) -> Callable[[Sequence[Row]], pa.Array]:
         sides = [get(row) for row in rows]
         offsets = pa.array([0, *accumulate(map(len, sides))], type=pa.int32())
         flat = list(chain.from_iterable(sides))
-        fields = [
+        fields: list[Any] = [
             pa.array([level.price for level in flat], type=pa.float64()),
             pa.array([level.size for level in flat], type=pa.float64()),
             pa.array([level.orders for level in flat], type=pa.int64()),

@@ -24,7 +24,7 @@ _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def plain(array: pa.Array[Any], *, binary_as_text: bool = False) -> list[Any]:
+def plain(array: Any, *, binary_as_text: bool = False) -> list[Any]:
     """Return the values of an Arrow array as None, bool, int, float, Decimal, str, list, dict.
 
     Args:
