@@ -23,7 +23,7 @@ talk = Console(stderr=True, highlight=False, soft_wrap=True)
 """Where commands talk to a person: standard error. Data goes to standard output."""
 
 
-class TimeType(click.ParamType):
+class TimeType(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
     """`--start`, `--end`, `--at`: RFC 3339 or integer nanoseconds, given to Python as ns."""
 
     name = "time"
