@@ -13,7 +13,7 @@ import msgspec
 from recorder.capture.digest import BLOCK_NUMBERS
 from recorder.capture.journal import BLOCK_BYTES
 from recorder.clock import NS_PER_DAY
-from recorder.frame import RECORD, Frame
+from recorder.frame import RECORD, Frame, Kind
 
 
 class RecordRun(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +35,7 @@ class Roller:
         self._block_bytes = block_bytes
         self._empty = True
         self._bytes = 0
+        self._mono_start = 0
         self._mono_end = 0
         self._day_end = 0
 
@@ -43,14 +44,22 @@ class Roller:
         pack, head = RECORD.pack, RECORD.size
         parts: list[bytes] = []
         block_limit, segment_limit = self._block_bytes, self._segment_bytes
-        mono_end, day_end, total = self._mono_end, self._day_end, self._bytes
-        fresh = self._empty
+        mono_start, mono_end = self._mono_start, self._mono_end
+        day_end, total = self._day_end, self._bytes
+        fresh, run = self._empty, Kind.RUN
         pending = count = 0
         first_seq = frames[0].seq if frames else 0
         for frame in frames:
             ts_recv, ts_mono, payload = frame.ts_recv, frame.ts_mono, frame.payload
             seq = frame.seq
-            if fresh or ts_mono >= mono_end or total >= segment_limit or ts_recv >= day_end:
+            kind = frame.kind
+            if (
+                fresh
+                or not mono_start <= ts_mono < mono_end
+                or total >= segment_limit
+                or ts_recv >= day_end
+                or kind is run
+            ):
                 if count:
                     yield RecordRun(first_seq, count, b"".join(parts))
                     parts.clear()
@@ -58,7 +67,7 @@ class Roller:
                 if not fresh:
                     roll(seq)
                 fresh = False
-                mono_end = ts_mono + self._segment_ns
+                mono_start, mono_end = ts_mono, ts_mono + self._segment_ns
                 day_end = (ts_recv // NS_PER_DAY + 1) * NS_PER_DAY
                 total = 0
             elif (pending >= block_limit or seq % BLOCK_NUMBERS == 0) and count:
@@ -66,13 +75,14 @@ class Roller:
                 parts.clear()
                 first_seq, pending, count = seq, 0, 0
             size = len(payload)
-            parts.append(pack(seq, ts_recv, ts_mono, frame.connection, frame.kind, size))
+            parts.append(pack(seq, ts_recv, ts_mono, frame.connection, kind, size))
             parts.append(payload)
             count += 1
             size += head
             pending += size
             total += size
         self._empty = fresh
-        self._mono_end, self._day_end, self._bytes = mono_end, day_end, total
+        self._mono_start, self._mono_end = mono_start, mono_end
+        self._day_end, self._bytes = day_end, total
         if count:
             yield RecordRun(first_seq, count, b"".join(parts))

@@ -37,11 +37,11 @@ anything = st.tuples(st.sampled_from(KINDS), st.binary(max_size=60))
 
 @st.composite
 def captures(draw: st.DrawFn) -> list[Frame]:
-    """Frames with any payloads, wall clocks that step, and a monotonic clock that never falls."""
+    """Frames with any payloads, wall clocks that step, and a monotonic clock of several boots."""
     rows = draw(st.lists(st.one_of(pushes, anything), min_size=1, max_size=60))
     mono, frames = 0, []
     for seq, (kind, payload) in enumerate(rows):
-        mono += draw(st.integers(0, 4))
+        mono = draw(st.integers(0, 4)) + draw(st.sampled_from((mono, mono, mono, 0)))
         wall = draw(st.integers(-(10**15), 10**15)) * 1000
         connection = draw(st.integers(-1, 3))
         frames.append(Frame(seq, wall, mono, connection, kind, payload))

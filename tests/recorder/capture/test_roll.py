@@ -34,6 +34,28 @@ def test_by_time_on_the_monotonic_clock() -> None:
     assert segments(frames) == [[0, 1, 2], [3, 4], [5]]
 
 
+def test_where_the_monotonic_clock_falls_below_the_segments_start() -> None:
+    monos = [900, 910, 905, 20, 25, 15, 16]
+    frames = [at(i, mono * SECOND, recv=5) for i, mono in enumerate(monos)]
+    assert segments(frames) == [[0, 1, 2], [3, 4], [5, 6]]
+    for chunk in (1, 2, 7):
+        assert segments(frames, chunk=chunk) == segments(frames)
+
+
+def test_two_boots_given_to_one_writer_make_segments_of_the_usual_length() -> None:
+    """Time had to catch up with the first boot's before a segment of the second one ended."""
+    monos = [10_000, 10_030, *range(0, 200, 10)]
+    frames = [at(i, mono * SECOND, recv=5) for i, mono in enumerate(monos)]
+    assert [len(seqs) for seqs in segments(frames)] == [2, 6, 6, 6, 2]
+
+
+def test_at_a_run_row_that_is_not_the_first() -> None:
+    kinds = [Kind.RUN, Kind.TEXT, Kind.RUN, Kind.RUN, Kind.TEXT]
+    frames = [Frame(i, i, i, -1, kind, b"{}") for i, kind in enumerate(kinds)]
+    for chunk in (1, 3):
+        assert segments(frames, chunk=chunk) == [[0, 1], [2], [3, 4]]
+
+
 def test_by_size_of_records() -> None:
     frames = [at(i, i, payload=b"x" * (100 - RECORD.size)) for i in range(7)]
     assert segments(frames, size=250) == [[0, 1, 2], [3, 4, 5], [6]]
