@@ -4,8 +4,8 @@ Responsible for holding levels and answering what the best of them are. Refuses 
 an update may be applied (sequence chains, checksums): that is `okx.interpreter`, which also says
 through `is_whole` whether a book can be trusted.
 
-Theory of operation. A side is a dict from price to level, which is all an update needs: about
-60 ns a level. A sorted list of prices is made when somebody looks, kept up by bisection as long
+Theory of operation. A side is a dict from price to level, which is all an update needs. A
+snapshot is kept as it came until it matters. A sorted list of prices is made when somebody looks, kept up by bisection as long
 as somebody keeps looking, and dropped again after `_PATIENCE` updates without a look. So the
 thousands of books nobody watches cost next to nothing, and the few watched ones stay fast.
 """
@@ -50,6 +50,7 @@ class Book:
         "_bid_prices",
         "_bids",
         "_of_texts",
+        "_snapshot",
         "_unseen",
         "channel",
         "connection",
@@ -79,6 +80,7 @@ class Book:
         self._bid_prices: list[Any] | None = None
         self._ask_prices: list[Any] | None = None
         self._unseen = 0
+        self._snapshot: BookUpdate | None = None
 
     def apply(self, update: BookUpdate) -> None:
         """Take over an update: a snapshot replaces the book, else each level replaces its price.
@@ -90,29 +92,40 @@ class Book:
         self.ts_recv = update.ts_recv
         self.seq = update.seq
         if update.is_snapshot:
-            self._bids.clear()
-            self._asks.clear()
+            # Taken apart when somebody looks or the next update builds on it: a channel that
+            # sends whole books all the time (books5) is mostly replaced unseen.
+            self._snapshot = update
             self._bid_prices = None
             self._ask_prices = None
             self.is_whole = True
+            return
+        if self._snapshot is not None:
+            self._unpack()
+        self._put(update)
+
+    def _unpack(self) -> None:
+        """Take the waiting snapshot apart into levels."""
+        snapshot, self._snapshot = self._snapshot, None
+        self._bids.clear()
+        self._asks.clear()
+        if snapshot is not None:
+            self._put(snapshot)
+
+    def _put(self, update: BookUpdate) -> None:
+        """Let each level of an update replace its price."""
         if self._bid_prices is not None or self._ask_prices is not None or self._of_texts:
             self._apply_ordered(update)
             return
-        side: dict[Any, Level[Any]] = self._bids
-        for level in update.bids:
-            if level.size:
-                side[level.price] = level
-            else:
-                side.pop(level.price, None)
-        side = self._asks
-        for level in update.asks:
-            if level.size:
-                side[level.price] = level
-            else:
-                side.pop(level.price, None)
+        for side, levels in ((self._bids, update.bids), (self._asks, update.asks)):
+            for level in levels:
+                if level.size:
+                    side[level.price] = level
+                else:
+                    side.pop(level.price, None)
 
     def load(self, bids: Iterable[Level[Any]], asks: Iterable[Level[Any]]) -> None:
         """Replace the levels alone, e.g. by those of a checkpoint."""
+        self._snapshot = None
         self._bid_prices = None
         self._ask_prices = None
         key = Decimal if self._of_texts else _same
@@ -146,12 +159,16 @@ class Book:
 
     def _ordered_bids(self) -> list[Any]:
         self._unseen = 0
+        if self._snapshot is not None:
+            self._unpack()
         if self._bid_prices is None:
             self._bid_prices = sorted(price for price in self._bids if price == price)
         return self._bid_prices
 
     def _ordered_asks(self) -> list[Any]:
         self._unseen = 0
+        if self._snapshot is not None:
+            self._unpack()
         if self._ask_prices is None:
             self._ask_prices = sorted(price for price in self._asks if price == price)
         return self._ask_prices
@@ -182,6 +199,8 @@ class Book:
 
     def sides(self) -> tuple[Levels, Levels]:
         """Return all bids and all asks, best first, without this counting as a look."""
+        if self._snapshot is not None:
+            self._unpack()
         bids = sorted((price for price in self._bids if price == price), reverse=True)
         asks = sorted(price for price in self._asks if price == price)
         return [self._bids[price] for price in bids], [self._asks[price] for price in asks]
@@ -216,14 +235,18 @@ class Book:
     @property
     def is_empty(self) -> bool:
         """Whether no side holds a level."""
-        return not self._bids and not self._asks
+        return not len(self)
 
     def __len__(self) -> int:
         """Return the number of levels of both sides."""
+        if self._snapshot is not None:
+            self._unpack()
         return len(self._bids) + len(self._asks)
 
     def __repr__(self) -> str:
         whole = "whole" if self.is_whole else "not whole"
+        if self._snapshot is not None:
+            self._unpack()
         return (
             f"<Book {self.instrument} {self.channel} connection={self.connection} {whole} "
             f"bids={len(self._bids)} asks={len(self._asks)} seq={self.seq}>"
