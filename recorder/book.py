@@ -5,9 +5,10 @@ an update may be applied (sequence chains, checksums): that is `okx.interpreter`
 through `is_whole` whether a book can be trusted.
 
 Theory of operation. A side is a dict from price to level, which is all an update needs. A
-snapshot is kept as it came until it matters. A sorted list of prices is made when somebody looks, kept up by bisection as long
-as somebody keeps looking, and dropped again after `_PATIENCE` updates without a look. So the
-thousands of books nobody watches cost next to nothing, and the few watched ones stay fast.
+snapshot is kept as it came until it matters. A sorted list of prices is made when somebody looks,
+kept up by bisection as long as somebody keeps looking, and dropped again after `_PATIENCE` updates
+without a look. So the thousands of books nobody watches cost little, and the few watched ones
+stay fast.
 """
 
 from __future__ import annotations
