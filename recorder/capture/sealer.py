@@ -1,8 +1,9 @@
 """The sealer process: `python -m recorder.capture.sealer CAPTURE`, started by the recorder.
 
 Responsible for the conversation: a segment number a line comes in, one line of JSON a segment
-goes out. It is polite (nice), deaf to Ctrl-C (the recorder ends it in order) and gone as soon
-as its recorder is: everything it does may be cut off at any point. Refuses to recover anything.
+goes out. It is polite (nice), deaf to the signals that end a recorder (Ctrl-C at the terminal, or
+SIGTERM to the whole service: the recorder ends it in order) and gone as soon as its recorder is:
+everything it does may be cut off at any point. Refuses to recover anything.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def _listen(requests: BinaryIO, numbers: queue.Queue[int | None]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):
         os.nice(_NICE)
     if layout.file_mode(Path(sys.argv[1])) == 0o600:

@@ -1,8 +1,10 @@
 """The recorder's end of the sealer: starts it, feeds it segments, restarts it when it dies.
 
 Responsible for keeping the recording independent of sealing: a dead or failing sealer leaves
-segments in the journal, where they are safe and readable. Refuses to seal anything itself:
-Arrow work under the recorder's own GIL would stall the socket reader.
+segments in the journal, where they are safe and readable, and is tried again with the next segment
+(a disk that was full has room again, a process that was killed for its memory starts anew).
+Refuses to seal anything itself: Arrow work under the recorder's own GIL would stall the socket
+reader.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import msgspec
 from recorder.errors import DiskFull, RecorderError
 
 _RESTARTS = 3
+"""How often a process that dies over one segment is started again before the next attempt."""
 
 
 class Answer(msgspec.Struct):
@@ -31,17 +34,23 @@ class Answer(msgspec.Struct):
 
 
 class SealerProcess:
-    """A queue of segment numbers and the process that works through it."""
+    """A queue of segment numbers and the process that works through it.
+
+    Attributes:
+        sealed: segments sealed so far.
+        failure: why the first of the waiting segments could not be sealed, None if all is well.
+    """
 
     def __init__(self, root: Path, *, lock_fd: int) -> None:
         self._root = root
         self._lock_fd = lock_fd  # inherited: LOCK stays held while an orphan still writes
         self._queue: deque[int] = deque()
         self._changed = threading.Condition()
+        self._due = False  # something was submitted since the last attempt began
         self._finishing = False
+        self._abandoned = False
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
-        self._deaths = 0
         self.sealed = 0
         self.failure: RecorderError | None = None
 
@@ -54,6 +63,7 @@ class SealerProcess:
         """Queue a finished journal segment; starts the process with the first one."""
         with self._changed:
             self._queue.append(segment)
+            self._due = True
             self._changed.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="sealing", daemon=True)
@@ -65,7 +75,7 @@ class SealerProcess:
             self._changed.wait_for(lambda: len(self._queue) < backlog or self.failure is not None)
 
     def finish(self) -> None:
-        """Seal everything submitted, then end the process."""
+        """Seal everything submitted (also what failed before), then end the process."""
         with self._changed:
             self._finishing = True
             self._changed.notify_all()
@@ -76,7 +86,7 @@ class SealerProcess:
     def kill(self) -> None:
         """End the process at once; everything it does may be cut off at any point."""
         with self._changed:
-            self._finishing = True
+            self._finishing = self._abandoned = True
             self._queue.clear()
             self.failure = self.failure or RecorderError("sealing was abandoned")
             self._changed.notify_all()
@@ -90,36 +100,48 @@ class SealerProcess:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._finishing)
-                if not self._queue or self.failure is not None:
-                    return
-                segment = self._queue[0]
-            failure = self._seal(segment)
-            with self._changed:
+                self._changed.wait_for(lambda: self._due or self._finishing)
+                self._due, is_last = False, self._finishing
+            # Later segments need this one's checkpoint: the first that fails holds them all back.
+            while self._seal_first():
+                pass
+            if is_last:
+                return
+
+    def _seal_first(self) -> bool:
+        """Seal the first waiting segment; tell whether there was one and that succeeded."""
+        with self._changed:
+            if not self._queue:
+                return False
+            segment = self._queue[0]
+        failure = self._seal(segment)
+        with self._changed:
+            if not self._abandoned:
+                self.failure = failure
                 if failure is None:
-                    if self._queue:
-                        self._queue.popleft()
+                    self._queue.popleft()
                     self.sealed += 1
-                else:
-                    # Later segments need this one's checkpoint: stop here, all stay journals.
-                    self.failure = failure
-                self._changed.notify_all()
+            self._changed.notify_all()
+        return failure is None
 
     def _seal(self, segment: int) -> RecorderError | None:
         said, kind = "it died", RecorderError
-        while self._deaths <= _RESTARTS and self.failure is None:
-            answer = self._ask(segment)
-            if answer is not None and answer.error is None:
-                return None
-            if answer is not None:
-                said = answer.error or said
-                kind = DiskFull if answer.is_disk_full else RecorderError
+        for _ in range(1 + _RESTARTS):
+            if self._abandoned:
                 break
-            self._deaths += 1
-            self._bury()
+            answer = self._ask(segment)
+            if answer is None:
+                self._bury()
+                continue
+            if answer.error is None:
+                return None
+            said = answer.error
+            kind = DiskFull if answer.is_disk_full else RecorderError
+            break
         return kind(
             f"expected the sealer to seal segment {segment} of {self._root}, but {said}; the "
-            f"frames are safe in its journal: run `recorder recover {self._root}`"
+            f"frames are safe in its journal: `recorder recover {self._root}` seals it when "
+            f"nothing is recording"
         )
 
     def _ask(self, segment: int) -> Answer | None:

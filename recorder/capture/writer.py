@@ -166,6 +166,11 @@ class CaptureWriter:
         return self._sealer.waiting
 
     @property
+    def sealing_failure(self) -> RecorderError | None:
+        """Why segments stay in the journal for now, None if all is well; nothing is lost by it."""
+        return self._sealer.failure
+
+    @property
     def congested(self) -> bool:
         """True from half a queue on until it is below a quarter: stop reading sockets."""
         queued = self._appender.queued_bytes
@@ -308,6 +313,7 @@ class CaptureWriter:
             "queue": appender.queued_bytes,
             "segment": appender.segment,
             "unsealed_segments": self._sealer.waiting,
+            "sealing_failure": None if self._sealer.failure is None else str(self._sealer.failure),
             "connections": [],
             **self._extra_status,
         }

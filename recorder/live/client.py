@@ -70,6 +70,7 @@ class Client:
         options: for the `run` row, as the user gave them; without secrets.
         notify: told one sentence when a person should know something.
         on_progress: called once a second.
+        trouble: says what keeps finished segments from being sealed, None if nothing does.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Client:
         on_progress: Callable[[Progress], None],
         queued_bytes: Callable[[], int],
         set_status: Callable[[Mapping[str, Any]], None],
+        trouble: Callable[[], Exception | None] = lambda: None,
     ) -> None:
         self.stopped_by = ""
         self._pipeline = pipeline
@@ -99,6 +101,8 @@ class Client:
         self._on_progress = on_progress
         self._queued_bytes = queued_bytes
         self._set_status = set_status
+        self._trouble = trouble
+        self._told_trouble = False
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._was_connected = False
@@ -278,6 +282,7 @@ class Client:
                 for item in self._endpoints
             ]
             self._set_status({"connections": connections})
+            self._tell_trouble()
             self._on_progress(
                 Progress(
                     seconds=self.seconds,
@@ -288,6 +293,13 @@ class Client:
                     now=stamp.ts_recv,
                 )
             )
+
+    def _tell_trouble(self) -> None:
+        """Warn when sealing begins to fail, and again after it has worked in between."""
+        trouble = self._trouble()
+        if trouble is not None and not self._told_trouble:
+            self._notify(f"warning: {trouble}; recording goes on, and each segment tries again")
+        self._told_trouble = trouble is not None
 
     async def _fetch_instruments(self) -> None:
         """Record the instrument lists; a failure is a row and a warning, never the end."""

@@ -126,6 +126,7 @@ async def record(
             on_progress=on_progress,
             queued_bytes=lambda: writer.queued_bytes,
             set_status=writer.set_status,
+            trouble=lambda: writer.sealing_failure,
         )
         await client.run(stop or asyncio.Event())
     except BaseException:

@@ -12,6 +12,7 @@ import pytest
 
 from recorder.capture.reader import Capture
 from recorder.capture.writer import WriterOptions
+from recorder.clock import utc_date
 from recorder.errors import CaptureExists, ExitCode, StartError, UsageError
 from recorder.event import ConnectFailed, Disconnected, Event, SequenceGap, Subscribed, Trade
 from recorder.frame import Frame, Kind
@@ -650,4 +651,46 @@ async def test_cancelling_record_closes_the_capture(
     frames = frames_of(tmp_path / "c")
     check_order(frames)
     assert data_of(frames) == [trade(1)]
+    assert list((tmp_path / "c" / "journal").iterdir()) == []
+
+
+async def test_sealing_that_fails_is_told_once_and_ends_nothing(
+    venue_of: Any, tmp_path: Path, fast: LinkOptions
+) -> None:
+    """A file lies where the day's folder must go, until the second warning could have come."""
+    told: list[str] = []
+    in_the_way: list[Path] = []
+
+    def block(event: Event, _context: object) -> None:
+        if not in_the_way:
+            in_the_way.append(tmp_path / f"c/frames/date={utc_date(event.ts_recv)}")
+            in_the_way[0].write_bytes(b"")
+
+    unblocked = asyncio.Event()
+    looks = 0
+
+    def look(_progress: object) -> None:
+        nonlocal looks
+        if told:
+            looks += 1
+        if looks == 2:
+            in_the_way[0].unlink(missing_ok=True)
+            unblocked.set()
+
+    async def talk(socket: Any) -> None:
+        await socket.until_subscribed()
+        number = 0
+        while not unblocked.is_set():
+            await socket.send(trade(number := number + 1))
+            await asyncio.sleep(0.01)
+
+    async with venue_of(talk) as venue:
+        report = await record(
+            tmp_path / "c", ["trades:BTC-USDT"], url=venue.url, rest=False, link=fast,
+            until_closed=True, writer_options=WriterOptions(segment_seconds=0.2),
+            on_event=block, on_progress=look, notify=told.append,
+        )  # fmt: skip
+    assert sum("safe in its journal" in words for words in told) == 1
+    assert report.exit_code is ExitCode.DONE
+    check_order(frames_of(tmp_path / "c"))
     assert list((tmp_path / "c" / "journal").iterdir()) == []

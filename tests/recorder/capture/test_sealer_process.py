@@ -1,0 +1,102 @@
+"""The sealer may die or fail as often as it likes: recording goes on, and sealing resumes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.capture.reader import Capture
+from recorder.capture.verify import verify
+from recorder.capture.writer import CaptureWriter, WriterOptions
+from recorder.clock import utc_date
+from recorder.errors import RecorderError
+
+PATIENCE_S = 30
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert holds()
+
+
+def in_the_way(root: Path, ts_recv: int) -> Path:
+    """Put a file where the day's folder must go: sealing fails, the journal does not."""
+    blocked = root / f"frames/date={utc_date(ts_recv)}"
+    blocked.write_bytes(b"")
+    return blocked
+
+
+def test_a_sealer_that_dies_now_and_then_is_restarted_for_weeks(
+    tmp_path: Path, make_frames: Any
+) -> None:
+    frames = make_frames(700)
+    with CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1)) as writer:
+        for rolled in range(1, 7):
+            writer.write(frames[(rolled - 1) * 100 : rolled * 100 + 1][rolled > 1 :])
+            until(lambda count=rolled: writer._sealer.sealed == count)
+            process = writer._sealer._process
+            assert process is not None
+            process.send_signal(signal.SIGKILL)  # once a segment: more often than it is retried
+            process.wait()
+        writer.write(frames[601:])
+        assert writer.close().segments == 7
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    assert verify(tmp_path / "c").exit_code == 0
+
+
+def test_sealing_is_tried_again_with_the_next_segment(tmp_path: Path, make_frames: Any) -> None:
+    frames = make_frames(400)
+    with CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1)) as writer:
+        blocked = in_the_way(tmp_path / "c", frames[0].ts_recv)
+        writer.write(frames[:250])
+        until(lambda: writer.sealing_failure is not None)
+        assert "segment 0" in str(writer.sealing_failure)
+        assert list(Capture(tmp_path / "c").frames()) == frames[:250]
+        blocked.unlink()
+        writer.write(frames[250:])
+        until(lambda: writer._sealer.sealed == 3)
+        assert writer.sealing_failure is None
+        assert writer.close().segments == 4
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    assert verify(tmp_path / "c").exit_code == 0
+
+
+def test_what_cannot_be_sealed_is_said_at_the_end_and_stays_a_journal(
+    tmp_path: Path, make_frames: Any
+) -> None:
+    frames = make_frames(250)
+    writer = CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1))
+    blocked = in_the_way(tmp_path / "c", frames[0].ts_recv)
+    writer.write(frames)
+    with pytest.raises(RecorderError, match="safe in its journal"):
+        writer.close()
+    assert len(os.listdir(tmp_path / "c/journal")) == 3
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    blocked.unlink()
+    CaptureWriter(tmp_path / "c", append=True).close()
+    assert list(Capture(tmp_path / "c").frames()) == frames
+
+
+def test_a_signal_to_the_whole_service_does_not_reach_the_sealer(
+    tmp_path: Path, make_frames: Any
+) -> None:
+    frames = make_frames(300)
+    with CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1)) as writer:
+        writer.write(frames[:150])
+        until(lambda: writer._sealer.sealed == 1)
+        process = writer._sealer._process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        writer.write(frames[150:])
+        until(lambda: writer._sealer.sealed == 2)
+        assert writer._sealer._process is process
+        assert process.poll() is None
+    assert list(Capture(tmp_path / "c").frames()) == frames
