@@ -219,7 +219,7 @@ def _serve_journal(
             if not _up_to(wanted, part.expected_seq):
                 last_seq = None
                 break
-            if part.at_end and source.is_last:
+            if part.at_end and source.is_open:
                 # Bytes that are still being written, or that a dead recorder left.
                 if report is not None and not snapshot.is_live:
                     report.torn_tail = True

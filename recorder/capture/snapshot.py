@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
+from recorder.capture.journal import FILE_HEADER
 
 
 class SealedSource(msgspec.Struct, frozen=True):
@@ -27,13 +28,13 @@ class JournalSource(msgspec.Struct, frozen=True):
     """A journal segment, up to the `size` in bytes it had.
 
     Attributes:
-        is_last: the newest journal: only there may a recorder still be writing.
+        is_open: a recorder may have been writing it then: an end that is cut off is no damage.
     """
 
     path: str
     segment: int
     size: int
-    is_last: bool
+    is_open: bool
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -63,12 +64,17 @@ def take_snapshot(root: Path) -> Snapshot:
     """List the sources of a capture as they are now."""
     root = root.absolute()
     is_live = layout.is_locked(root)
-    journals: list[tuple[int, int]] = []
-    for segment in layout.list_journals(root):
+    journals: list[tuple[int, int, bool]] = []
+    # Newest first: a segment's trailer is written when the next one has its header and nothing
+    # else. So where the later file held more than that, the earlier one was complete already.
+    is_open = True
+    for segment in reversed(layout.list_journals(root)):
         try:
-            journals.append((segment, layout.journal_path(root, segment).stat().st_size))
+            size = layout.journal_path(root, segment).stat().st_size
         except FileNotFoundError:
             continue  # sealed meanwhile: it is in the list made next
+        journals.append((segment, size, is_open))
+        is_open = is_open and size <= FILE_HEADER.size
     sealed = {
         name.segment: SealedSource(
             name.path, name.segment, name.first_seq, name.last_seq, name.hash16
@@ -76,10 +82,9 @@ def take_snapshot(root: Path) -> Snapshot:
         for name in layout.list_sealed(root)
     }
     sources: list[SealedSource | JournalSource] = list(sealed.values())
-    for segment, size in journals:
+    for segment, size, is_open in journals:
         if segment not in sealed:
             path = f"{layout.JOURNAL_DIR}/{segment:06d}.wal"
-            is_last = segment == journals[-1][0]
-            sources.append(JournalSource(path, segment, size, is_last))
+            sources.append(JournalSource(path, segment, size, is_open))
     sources.sort(key=lambda source: source.segment)
     return Snapshot(root, tuple(sources), is_live or layout.is_locked(root))

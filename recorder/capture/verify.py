@@ -239,7 +239,7 @@ class _Verifier:
                         self._frame(frame, tally, (None, None))
                 elif isinstance(part, Flaw):
                     is_whole = False
-                    if part.at_end and source.is_last and self._snapshot.is_live:
+                    if part.at_end and source.is_open and self._snapshot.is_live:
                         continue
                     last = None if part.next_seq is None else part.next_seq - 1
                     cause = f"torn tail: {part.cause}" if part.at_end else part.cause

@@ -13,9 +13,11 @@ import pytest
 
 from recorder.capture import serve as serve_module
 from recorder.capture.batch import index_of
+from recorder.capture.layout import locked
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.seal import Sealer
 from recorder.capture.snapshot import JournalSource
+from recorder.capture.verify import verify
 from recorder.errors import Damage, NotACapture, UsageError
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
@@ -309,6 +311,34 @@ def test_a_torn_tail_is_read_up_to_it(tmp_path: Path, make_frames: Any, build: A
     assert list(Capture(tmp_path / "c").frames(report=report)) == frames[:90]
     assert (report.torn_tail, report.problems, report.exit_code) == (True, [], 3)
     assert list(Capture(tmp_path / "c").frames()) == frames[:90]
+
+
+def test_a_trailer_that_is_being_written_is_no_damage(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    """At a roll the next journal has its header before the old one has its whole trailer."""
+    frames = make_frames(300)
+    build(tmp_path / "c", frames, sealed=0)
+    first, second, third = (
+        tmp_path / "c" / s.path for s in Capture(tmp_path / "c").snapshot().journals
+    )
+    third.unlink()
+    second.write_bytes(second.read_bytes()[:36])
+    whole = first.read_bytes()
+    trailer = whole.rfind(b"\xabBLK")
+    for cut in (trailer, trailer + 5, trailer + 60, len(whole) - 1):
+        first.write_bytes(whole[:cut])
+        with locked(tmp_path / "c"):
+            report = ReadReport()
+            assert list(Capture(tmp_path / "c").frames(report=report)) == frames[:100]
+            assert (report.torn_tail, report.problems) == (False, [])
+            assert verify(tmp_path / "c").problems == []
+        report = ReadReport()  # the recorder died in the middle of it
+        assert list(Capture(tmp_path / "c").frames(report=report)) == frames[:100]
+        assert report.problems == []
+    second.write_bytes(second.read_bytes() + b"x")  # the recorder went on: now it is damage
+    with locked(tmp_path / "c"), pytest.raises(Damage):
+        list(Capture(tmp_path / "c").frames())
 
 
 def test_memory_is_bounded_by_blocks_not_by_the_capture(tmp_path: Path, build: Any) -> None:
