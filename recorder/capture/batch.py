@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from recorder.frame import Frame, Kind
+from recorder.frame import KINDS, RECORD, Frame, Kind
 from recorder.okx.route import route
 
 BATCH_ROWS = 8192
@@ -82,6 +82,21 @@ class FrameBatch:
             self._channel, self._instrument = self._index()
         return self._instrument
 
+    def part(self, start: int, stop: int) -> FrameBatch:
+        """Return the rows from position `start` to before `stop`."""
+        if start <= 0 and stop >= len(self.seq):
+            return self
+        rows = slice(start, stop)
+        return FrameBatch(
+            self.seq[rows],
+            self.ts_recv[rows],
+            self.ts_mono[rows],
+            self.connection[rows],
+            self.kind[rows],
+            self.payload[rows],
+            lambda: (self.channel[rows], self.instrument[rows]),
+        )
+
     def frames(self) -> Iterator[Frame]:
         """Yield the rows as frames."""
         return map(
@@ -97,19 +112,52 @@ class FrameBatch:
 
 def batch_of(frames: Sequence[Frame]) -> FrameBatch:
     """Return frames as a batch; channel and instrument are routed when asked for."""
-    kinds = [f.kind for f in frames]
-    payloads = [f.payload for f in frames]
-
-    def index() -> tuple[list[str | None], list[str | None]]:
-        pairs = [index_of(kind, payload) for kind, payload in zip(kinds, payloads, strict=True)]
-        return [channel for channel, _ in pairs], [instrument for _, instrument in pairs]
-
-    return FrameBatch(
+    return _routed(
         [f.seq for f in frames],
         [f.ts_recv for f in frames],
         [f.ts_mono for f in frames],
         [f.connection for f in frames],
-        kinds,
-        payloads,
-        index,
+        [f.kind for f in frames],
+        [f.payload for f in frames],
     )
+
+
+def batch_of_records(records: bytes) -> FrameBatch:
+    """Return the frames of at least one canonical record, as many as there are.
+
+    Raises:
+        ValueError: a length runs over the end or a kind is unknown.
+    """
+    at, size, head = 0, len(records), RECORD.size
+    unpack = RECORD.unpack_from
+    rows: list[tuple[int, ...]] = []
+    payloads: list[bytes] = []
+    while at < size:
+        if size - at < head:
+            raise ValueError("record header cut short")
+        row = unpack(records, at)
+        at += head
+        end = at + row[5]
+        rows.append(row)
+        payloads.append(records[at:end])
+        at = end
+    seq, ts_recv, ts_mono, connection, codes, _ = map(list, zip(*rows, strict=True))
+    if at > size or max(codes) >= len(KINDS):
+        raise ValueError("record length or kind out of range")
+    kinds = list(map(KINDS.__getitem__, codes))
+    return _routed(seq, ts_recv, ts_mono, connection, kinds, payloads)
+
+
+def _routed(
+    seq: list[int],
+    ts_recv: list[int],
+    ts_mono: list[int],
+    connection: list[int],
+    kinds: list[Kind],
+    payloads: list[bytes],
+) -> FrameBatch:
+    def index() -> tuple[list[str | None], list[str | None]]:
+        pairs = list(map(index_of, kinds, payloads))
+        return [channel for channel, _ in pairs], [instrument for _, instrument in pairs]
+
+    return FrameBatch(seq, ts_recv, ts_mono, connection, kinds, payloads, index)

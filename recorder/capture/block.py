@@ -6,7 +6,9 @@ open files: `segment` does.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Container, Iterator
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ import pyarrow
 import pyarrow.compute
 
 from recorder.capture.batch import BATCH_ROWS, FrameBatch, Index
+from recorder.capture.digest import BLOCK_SHIFT
 from recorder.frame import KIND_OF_LABEL, Frame, Kind
 
 # pyarrow has no types of its own, and the stubs lag behind it by versions: checked by the tests.
@@ -58,22 +61,14 @@ class LoadedBlock:
     def __init__(self, rows: int, columns: dict[str, Any], order: Any, payload: Any) -> None:
         self.rows = rows
         self._columns = columns
-        offsets = payload.buffers()[1]
-        starts = pa.Array.from_buffers(
-            pa.int32(), len(payload), [None, offsets], offset=payload.offset
-        )
-        ends = pa.Array.from_buffers(
-            pa.int32(), len(payload), [None, offsets], offset=payload.offset + 1
-        )
-        self._starts = starts.take(order)
-        self._ends = ends.take(order)
-        content = payload.buffers()[2]
-        self._content = content.to_pybytes() if content is not None else b""
+        self._order = order
+        self._payload = payload
         self._names = {
             name: [*columns[name].dictionary.to_pylist(), None]
             for name in ("channel", "instrument")
         }
         self._kinds = [KIND_OF_LABEL[label] for label in columns["kind"].dictionary.to_pylist()]
+        self._kind_codes = pa.array(self._kinds, pa.uint8())
 
     @classmethod
     def of(cls, table: Any, wanted: Selection) -> LoadedBlock | None:
@@ -91,15 +86,40 @@ class LoadedBlock:
         columns = {name: column.take(order) for name, column in whole.items()}
         return cls(rows, columns, order, payload)
 
+    def record_runs(self) -> Iterator[tuple[int, int, memoryview]]:
+        """Yield `(first seq, count, records)`: canonical records, cut at digest blocks.
+
+        The bytes are put together by Arrow, without an object per frame.
+        """
+        at = 0
+        seqs = self._columns["seq"]
+        while at < self.rows:
+            stop = min(at + BATCH_ROWS, self.rows)
+            first_seq = seqs[at].as_py()
+            block_end = ((first_seq >> BLOCK_SHIFT) + 1) << BLOCK_SHIFT
+            if seqs[stop - 1].as_py() >= block_end:
+                inside = integers(seqs, "q", at, stop - at)
+                stop = at + bisect_left(inside, block_end)
+            yield first_seq, stop - at, self._records(at, stop - at)
+            at = stop
+
+    def _records(self, start: int, rows: int) -> memoryview:
+        columns = {name: column.slice(start, rows) for name, column in self._columns.items()}
+        payload = self._payload.take(self._order.slice(start, rows))
+        code = self._kind_codes.take(columns["kind"].indices)
+        fields = [columns[name] for name in ("seq", "ts_recv", "ts_mono", "connection")]
+        fields += [code, pc.binary_length(payload)]
+        joined = pc.binary_join_element_wise(*map(_as_binary, fields), payload, b"")
+        (size,) = integers(joined, "i", rows, 1)
+        return memoryview(joined.buffers()[2])[:size]
+
     def batches(self) -> Iterator[FrameBatch]:
         """Yield the rows as batches."""
         for start in range(0, self.rows, BATCH_ROWS):
             yield self._batch(start, min(BATCH_ROWS, self.rows - start))
 
     def _batch(self, start: int, rows: int) -> FrameBatch:
-        columns, content, kinds = self._columns, self._content, self._kinds
-        starts = integers(self._starts, "i", start, rows)
-        ends = integers(self._ends, "i", start, rows)
+        columns, kinds = self._columns, self._kinds
 
         def index() -> tuple[list[str | None], list[str | None]]:
             return self._labels("channel", start, rows), self._labels("instrument", start, rows)
@@ -110,7 +130,7 @@ class LoadedBlock:
             integers(columns["ts_mono"], "q", start, rows),
             integers(columns["connection"], "i", start, rows),
             list(map(kinds.__getitem__, integers(columns["kind"].indices, "i", start, rows))),
-            [content[a:b] for a, b in zip(starts, ends, strict=True)],
+            _payloads(self._payload.take(self._order.slice(start, rows))),
             index,
         )
 
@@ -131,6 +151,25 @@ def integers(column: Any, code: str, start: int, rows: int) -> list[int]:
     values = values.cast(code)
     chosen: list[int] = values[start : start + rows].tolist()
     return chosen
+
+
+def _payloads(taken: Any) -> list[bytes]:
+    """Return the values of a binary Arrow array."""
+    ends = integers(taken, "i", 0, len(taken) + 1)
+    content = taken.buffers()[2]
+    if content is None:
+        return [b""] * len(taken)
+    whole = content.to_pybytes()
+    return [whole[a:b] for a, b in pairwise(ends)]
+
+
+def _as_binary(column: Any) -> Any:
+    """Return the little-endian bytes of each integer."""
+    width = column.type.bit_width // 8
+    fixed = pa.Array.from_buffers(
+        pa.binary(width), len(column), [None, column.buffers()[1]], offset=column.offset
+    )
+    return fixed.cast(pa.binary())
 
 
 def _one_chunk(column: Any) -> Any:

@@ -6,12 +6,12 @@ check that the metadata is true: that is `verify`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from recorder.capture.batch import index_of
 from recorder.capture.block import Selection
 from recorder.capture.checkpoint import interpreter_before
 from recorder.capture.digest import BLOCK_SHIFT, BlockDigest, FrameDigest
@@ -224,12 +224,11 @@ def _tail(capture: Capture, snapshot: Snapshot, total: _Sum, report: ReadReport)
         before = integrity_counts(interpreter.integrity)
         wanted = Selection(first_seq=k << BLOCK_SHIFT)
         for batch in serve(snapshot, capture.header.id, wanted, report):
-            frames = list(batch.frames())
-            digest.update(frames)
-            for frame in frames:
-                if frame.seq >= first_seq:
-                    key = index_of(frame.kind, frame.payload)
-                    tally.add(frame, key, interpreter.step(frame))
+            digest.update(batch.frames())
+            tail = batch.part(bisect_left(batch.seq, first_seq), len(batch))
+            if len(tail):
+                tally.add(tail, interpreter.step)
+                tally.add_channels(tail, zip(tail.channel, tail.instrument, strict=True))
         after = integrity_counts(interpreter.integrity)
         total.add_tail(tally, {name: after[name] - before[name] for name in after})
     return None if blocks is None or report.problems else digest.hexdigest()

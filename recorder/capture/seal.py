@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
-from recorder.capture.batch import Index, index_of
+from recorder.capture.batch import batch_of_records, index_of
 from recorder.capture.block import Selection
 from recorder.capture.checkpoint import interpreter_before, read_checkpoint, write_checkpoint
 from recorder.capture.digest import (
@@ -23,15 +23,21 @@ from recorder.capture.digest import (
     PartDigests,
     digest_of,
     new_hash,
-    record_runs,
 )
-from recorder.capture.journal import Trailer, split_records
+from recorder.capture.journal import Trailer
+from recorder.capture.pending import PendingRows
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.salvage import Repair, Salvage, SealInput, read_strictly
-from recorder.capture.segment import BLOCK_ROWS, SegmentMeta, SegmentReader, SegmentWriter
+from recorder.capture.segment import (
+    BLOCK_BYTES,
+    BLOCK_ROWS,
+    SegmentMeta,
+    SegmentReader,
+    SegmentWriter,
+)
 from recorder.capture.tally import Tally, integrity_counts, subtract
 from recorder.errors import Damage
-from recorder.frame import Frame, encode_record
+from recorder.frame import encode_record
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.parser import PARSER_VERSION
 
@@ -51,7 +57,7 @@ class Carry:
         self.is_whole = is_whole
         self._hash = new_hash()
 
-    def update(self, records: bytes, count: int) -> None:
+    def update(self, records: bytes | memoryview, count: int) -> None:
         """Add records of block `k`."""
         self._hash.update(records)
         self.count += count
@@ -147,8 +153,7 @@ class _Job:
         self._source = source
         self._parts = PartDigests()
         self._tally = Tally()
-        self._frames: list[Frame] = []
-        self._index: list[Index] = []
+        self._pending = PendingRows()
         self._writer: SegmentWriter | None = None
         self._temporary: Path | None = None
         self.carry: Carry | None = None
@@ -203,30 +208,36 @@ class _Job:
         return write_checkpoint(self._root, self._segment, state)
 
     def _take(self, records: bytes) -> None:
-        step, add = self.interpreter.step, self._tally.add
-        frames, index = self._frames, self._index
-        for frame in split_records(records):
-            key = index_of(frame.kind, frame.payload)
-            add(frame, key, step(frame))
-            frames.append(frame)
-            index.append(key)
-            if len(frames) == BLOCK_ROWS:
+        batch = batch_of_records(records)
+        index = list(map(index_of, batch.kind, batch.payload))
+        self._tally.add(batch, self.interpreter.step)
+        self._tally.add_channels(batch, index)
+        at = 0
+        while at < len(batch):
+            stop = at + BLOCK_ROWS - self._pending.rows
+            part = batch.part(at, stop)
+            if self._pending.rows and self._pending.payload_bytes + len(records) > BLOCK_BYTES:
+                self._flush()
+                continue
+            if not self._pending.rows and self._writer is None:
+                self._open_writer(part.ts_recv[0])
+            self._pending.add(part, index[at:stop])
+            at += len(part)
+            if self._pending.rows == BLOCK_ROWS:
                 self._flush()
 
+    def _open_writer(self, ts_recv: int) -> None:
+        name = layout.sealed_name(self._segment, 0, 0, ts_recv, "")
+        folder = (self._root / name.path).parent
+        if not folder.is_dir():
+            folder.mkdir(mode=folder.parent.stat().st_mode & 0o777, exist_ok=True)
+            layout.fsync_directory(folder.parent)
+        self._temporary = folder / f"{self._segment:06d}.parquet{layout.UNFINISHED}"
+        self._writer = SegmentWriter(self._temporary)
+
     def _flush(self) -> None:
-        if not self._frames:
-            return
-        if self._writer is None:
-            name = layout.sealed_name(self._segment, 0, 0, self._frames[0].ts_recv, "")
-            folder = (self._root / name.path).parent
-            if not folder.is_dir():
-                folder.mkdir(mode=folder.parent.stat().st_mode & 0o777, exist_ok=True)
-                layout.fsync_directory(folder.parent)
-            self._temporary = folder / f"{self._segment:06d}.parquet{layout.UNFINISHED}"
-            self._writer = SegmentWriter(self._temporary)
-        self._writer.add(self._frames, self._index)
-        self._frames.clear()
-        self._index.clear()
+        if self._writer is not None and self._pending.rows:
+            self._writer.add(self._pending)
 
     def _check_trailer(self, trailer: Trailer | None, digests: list[BlockDigest]) -> None:
         if trailer is not None and (trailer.count, trailer.digests) != (
@@ -343,9 +354,8 @@ def part_digests(reader: SegmentReader) -> Iterator[BlockDigest]:
     parts = PartDigests()
     for block, groups in reader.blocks():
         loaded = reader.load(block, groups, Selection())
-        for batch in () if loaded is None else loaded.batches():
-            for first_seq, count, records in record_runs(batch.frames()):
-                parts.update(first_seq >> BLOCK_SHIFT, count, records)
+        for first_seq, count, records in () if loaded is None else loaded.record_runs():
+            parts.update(first_seq >> BLOCK_SHIFT, count, records)
     yield from parts.blocks()
 
 

@@ -7,8 +7,7 @@ into a segment (`seal`) or which segments are read (`reader`).
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from recorder.capture.batch import Index
 from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.digest import BlockDigest
+from recorder.capture.pending import SCHEMA, PendingRows
 from recorder.errors import Damage
-from recorder.frame import LABELS, Frame
 
 # pyarrow has no types of its own, and the stubs lag behind it by versions: checked by the tests.
 pa: Any = pyarrow
@@ -29,21 +27,11 @@ pc: Any = pyarrow.compute
 pq: Any = pyarrow.parquet
 
 BLOCK_ROWS = 262_144
+BLOCK_BYTES = 256 << 20
+"""A sorted block ends early when its payloads would hold more: it is sorted and read in memory."""
 GROUP_ROWS = 65_536
 META_KEY = b"recorder"
 
-SCHEMA = pa.schema(
-    [
-        pa.field("seq", pa.int64(), nullable=False),
-        pa.field("ts_recv", pa.int64(), nullable=False),
-        pa.field("ts_mono", pa.int64(), nullable=False),
-        pa.field("connection", pa.int32(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("channel", pa.string()),
-        pa.field("instrument", pa.string()),
-        pa.field("payload", pa.binary(), nullable=False),
-    ]
-)
 _INTEGERS = ("seq", "ts_recv", "ts_mono", "connection")
 _LABELS = ("kind", "channel", "instrument")
 
@@ -124,26 +112,11 @@ class SegmentWriter:
             store_schema=False,
         )
 
-    def add(self, frames: Sequence[Frame], index: Sequence[Index]) -> None:
-        """Add a block of at most `BLOCK_ROWS` frames in seq order, with their routing index."""
-        order = _sorted_order(index)
-        chosen = [frames[i] for i in order]
-        table = pa.Table.from_arrays(
-            [
-                _packed(pa.int64(), "q", [f.seq for f in chosen]),
-                _packed(pa.int64(), "q", [f.ts_recv for f in chosen]),
-                _packed(pa.int64(), "q", [f.ts_mono for f in chosen]),
-                _packed(pa.int32(), "i", [f.connection for f in chosen]),
-                pa.array([LABELS[f.kind] for f in chosen], pa.string()),
-                pa.array([index[i][0] for i in order], pa.string()),
-                pa.array([index[i][1] for i in order], pa.string()),
-                pa.array([f.payload for f in chosen], pa.binary()),
-            ],
-            schema=SCHEMA,
-        )
-        self._writer.write_table(table, row_group_size=GROUP_ROWS)
-        groups = -(-len(frames) // GROUP_ROWS)
-        self.blocks.append(SortedBlock(len(frames), groups, frames[0].seq, frames[-1].seq))
+    def add(self, pending: PendingRows) -> None:
+        """Write the pending rows, at most `BLOCK_ROWS`, as one sorted block."""
+        rows, first_seq, last_seq = pending.rows, pending.first_seq, pending.last_seq
+        self._writer.write_table(pending.take_table(), row_group_size=GROUP_ROWS)
+        self.blocks.append(SortedBlock(rows, -(-rows // GROUP_ROWS), first_seq, last_seq))
 
     def close(self, meta: SegmentMeta) -> None:
         """Write metadata and footer."""
@@ -153,27 +126,6 @@ class SegmentWriter:
     def abandon(self) -> None:
         """Close the file without metadata: it is not a segment and will be deleted."""
         self._writer.close()
-
-
-def _packed(kind: Any, code: str, values: list[int]) -> Any:
-    """Return an integer Arrow array; `array` packs Python integers faster than Arrow does."""
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(array(code, values))])
-
-
-def _sorted_order(index: Sequence[Index]) -> list[int]:
-    """Return the positions ordered by (channel, instrument, seq), None first."""
-    groups: dict[Index, list[int]] = {}
-    for position, key in enumerate(index):
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = []
-        group.append(position)
-
-    def rank(key: Index) -> tuple[bool, str, bool, str]:
-        channel, instrument = key
-        return channel is not None, channel or "", instrument is not None, instrument or ""
-
-    return [position for key in sorted(groups, key=rank) for position in groups[key]]
 
 
 class SegmentReader:

@@ -6,9 +6,12 @@ that pass through one interpreter. Refuses to read files.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+
 import msgspec
 
-from recorder.capture.batch import Index
+from recorder.capture.batch import FrameBatch, Index
 from recorder.capture.segment import ChannelCount
 from recorder.event import Event, Lost, SequenceGap, Unrecognized
 from recorder.frame import LABELS, Frame, Kind
@@ -29,44 +32,43 @@ class Tally:
         self.events = 0
         self.gaps = 0
         self.unrecognized = 0
-        self.lost_rows = 0
         self.lost = 0
         self.last_connection = -1
         self._kinds = [0] * len(LABELS)
-        self._channels: dict[str, tuple[list[int], dict[str, None]]] = {}
+        self._keys: defaultdict[Index, list[int]] = defaultdict(lambda: [0, 0])
 
-    def add(self, frame: Frame, index: Index, events: list[Event]) -> None:
-        """Count a frame, its routing index and its events."""
-        size = len(frame.payload)
-        ts_recv = frame.ts_recv
+    def add(self, batch: FrameBatch, step: Callable[[Frame], list[Event]] | None) -> None:
+        """Count frames (at least one), and the events that `step` gives for them."""
+        self.count += len(batch)
+        self.raw_bytes += sum(map(len, batch.payload))
+        low, high = min(batch.ts_recv), max(batch.ts_recv)
         if self.first is None:
-            self.first = frame
-            self.min_ts_recv = self.max_ts_recv = ts_recv
-        elif ts_recv > self.max_ts_recv:
-            self.max_ts_recv = ts_recv
-        elif ts_recv < self.min_ts_recv:
-            self.min_ts_recv = ts_recv
-        self.last = frame
-        self.count += 1
-        self.raw_bytes += size
-        self._kinds[frame.kind] += 1
-        if frame.connection > self.last_connection:
-            self.last_connection = frame.connection
-        channel, instrument = index
-        if channel is not None:
-            seen = self._channels.get(channel)
-            if seen is None:
-                seen = self._channels[channel] = ([0, 0], {})
-            seen[0][0] += 1
-            seen[0][1] += size
-            if instrument is not None:
-                seen[1][instrument] = None
-        self.events += len(events)
-        for event in events:
-            if type(event) in _COUNTED:
-                self._count(event)
-        if frame.kind is Kind.LOST:
-            self.lost_rows += 1
+            self.first = next(batch.frames())
+            self.min_ts_recv, self.max_ts_recv = low, high
+        self.min_ts_recv = min(self.min_ts_recv, low)
+        self.max_ts_recv = max(self.max_ts_recv, high)
+        self.last = next(batch.part(len(batch) - 1, len(batch)).frames())
+        self.last_connection = max(self.last_connection, *batch.connection)
+        for kind, count in Counter(batch.kind).items():
+            self._kinds[kind] += count
+        if step is None:
+            return
+        counted, events = _COUNTED, 0
+        for frame in batch.frames():
+            found = step(frame)
+            events += len(found)
+            for event in found:
+                if type(event) in counted:
+                    self._count(event)
+        self.events += events
+
+    def add_channels(self, batch: FrameBatch, index: Iterable[Index]) -> None:
+        """Count frames under their channels."""
+        seen = self._keys
+        for key, payload in zip(index, batch.payload, strict=True):
+            counts = seen[key]
+            counts[0] += 1
+            counts[1] += len(payload)
 
     def _count(self, event: Event) -> None:
         if isinstance(event, SequenceGap):
@@ -75,6 +77,11 @@ class Tally:
             self.unrecognized += 1
         elif isinstance(event, Lost):
             self.lost += event.count or 0
+
+    @property
+    def lost_rows(self) -> int:
+        """`lost` rows."""
+        return self._kinds[Kind.LOST]
 
     @property
     def runs(self) -> int:
@@ -92,10 +99,15 @@ class Tally:
 
     def channels(self) -> dict[str, ChannelCount]:
         """Return what each channel holds, channels and instruments sorted."""
-        return {
-            channel: ChannelCount(counts[0], counts[1], sorted(instruments))
-            for channel, (counts, instruments) in sorted(self._channels.items())
-        }
+        found: dict[str, ChannelCount] = {}
+        rows = ((c, i or "", counts) for (c, i), counts in self._keys.items() if c is not None)
+        for channel, instrument, (frames, size) in sorted(rows):
+            count = found.setdefault(channel, ChannelCount())
+            count.frames += frames
+            count.bytes += size
+            if instrument:
+                count.instruments.append(instrument)
+        return found
 
 
 def integrity_counts(integrity: msgspec.Struct) -> dict[str, int]:

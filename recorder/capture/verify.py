@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from recorder.capture import layout
+from recorder.capture.batch import FrameBatch, batch_of_records
 from recorder.capture.block import Selection
 from recorder.capture.checkpoint import read_checkpoint
 from recorder.capture.digest import (
@@ -20,9 +21,8 @@ from recorder.capture.digest import (
     FrameDigest,
     PartDigests,
     digest_of,
-    record_runs,
 )
-from recorder.capture.journal import Block, End, Flaw, split_records
+from recorder.capture.journal import Block, End, Flaw
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture
 from recorder.capture.seal import Carry, file_hash
@@ -163,21 +163,20 @@ class _Verifier:
         carried = None
         for block, groups in reader.blocks():
             loaded = reader.load(block, groups, Selection())
-            for batch in () if loaded is None else loaded.batches():
-                frames = list(batch.frames())
-                for first_seq, count, records in record_runs(frames):
-                    k = first_seq >> BLOCK_SHIFT
-                    parts.update(k, count, records)
-                    self._digest.update_records(first_seq, count, records)
-                    if self._carry is not None and self._carry.k != k:
-                        self._carry = Carry(k)
-                    if self._carry is not None:
-                        self._carry.update(records, count)
-                        if meta.carried is not None and k == meta.carried.k:
-                            carried = self._carry.block()
-                index = zip(batch.channel, batch.instrument, strict=True)
-                for frame, key in zip(frames, index, strict=True):
-                    self._frame(frame, tally, key)
+            if loaded is None:
+                continue
+            for first_seq, count, records in loaded.record_runs():
+                k = first_seq >> BLOCK_SHIFT
+                parts.update(k, count, records)
+                self._digest.update_records(first_seq, count, records)
+                if self._carry is not None and self._carry.k != k:
+                    self._carry = Carry(k)
+                if self._carry is not None:
+                    self._carry.update(records, count)
+                    if meta.carried is not None and k == meta.carried.k:
+                        carried = self._carry.block()
+            for batch in loaded.batches():
+                self._batch(batch, tally)
         if parts.blocks() != meta.digests or tally.count != meta.count:
             self._problem("frames do not match their digest", meta.first_seq, meta.last_seq)
         elif carried is not None and carried != meta.carried:
@@ -235,8 +234,7 @@ class _Verifier:
                 if isinstance(part, Block):
                     parts.update(part.first_seq >> BLOCK_SHIFT, part.count, part.records)
                     self._digest.update_records(part.first_seq, part.count, part.records)
-                    for frame in split_records(part.records):
-                        self._frame(frame, tally, (None, None))
+                    self._batch(batch_of_records(part.records), tally)
                 elif isinstance(part, Flaw):
                     is_whole = False
                     if part.at_end and source.is_open and self._snapshot.is_live:
@@ -250,19 +248,28 @@ class _Verifier:
 
     # --- every frame -----------------------------------------------------------------------
 
-    def _frame(self, frame: Frame, tally: Tally, key: tuple[str | None, str | None]) -> None:
-        report, seq = self._report, frame.seq
+    def _batch(self, batch: FrameBatch, tally: Tally) -> None:
+        report, first = self._report, batch.seq[0]
+        whole = list(range(first, first + len(batch)))
+        if self._expected in (None, first) and batch.seq == whole and Kind.LOST not in batch.kind:
+            self._expected = first + len(batch)
+        else:
+            for frame in batch.frames():
+                self._number(frame)
+        report.frames += len(batch)
+        before = tally.events
+        tally.add(batch, None if self._interpreter is None else self._interpreter.step)
+        report.events += tally.events - before
+
+    def _number(self, frame: Frame) -> None:
+        seq = frame.seq
         if self._expected is not None and seq != self._expected:
             cause = "numbers missing" if seq > self._expected else "numbers out of order"
             self._problem(cause, min(self._expected, seq), max(self._expected, seq) - 1)
         self._expected = seq + 1
         if frame.kind is Kind.LOST:
-            report.lost_rows += 1
+            self._report.lost_rows += 1
             self._expected = max(self._expected, _next_after(frame))
-        report.frames += 1
-        events = [] if self._interpreter is None else self._interpreter.step(frame)
-        report.events += len(events)
-        tally.add(frame, key, events)
 
     def _broken(self, next_seq: int | None) -> None:
         """Go on behind frames that could not be read."""
