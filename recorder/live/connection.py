@@ -151,9 +151,14 @@ class Connection(asyncio.Protocol):
                 await dial(self._uri, lambda: self, tls=self._tls)
                 await self._handshake
         except (OSError, WebSocketException, UsageError) as error:
-            self._fail(_closed_by_failure(error, self._open_timeout))
+            # A stalled loop reads the answer and runs the timeout in one turn: it is open then.
+            if not self.opened:
+                self._fail(_closed_by_failure(error, self._open_timeout))
         except asyncio.CancelledError:
-            self._fail(Closed(None, "stopped before the connection opened", "recorder", False))
+            if self.opened:
+                self._fail(Closed(_ABNORMAL, "aborted", "recorder", True))
+            else:
+                self._fail(Closed(None, "stopped before the connection opened", "recorder", False))
             raise
         try:
             return await asyncio.shield(self._finished)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -310,6 +311,24 @@ async def test_a_server_that_never_answers_the_handshake() -> None:
         _, closed = await listen(f"ws://127.0.0.1:{port}", open_timeout=0.05)
         assert closed == Closed(None, "no answer within 0.05 s", "network", False)
         release.set()
+
+
+async def test_an_answer_read_together_with_the_timeout_counts() -> None:
+    """A loop that stalls finds both at once; what was opened is not reported as never opened."""
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await shake_hands(reader, writer, more=b"\x81\x02hi")
+        time.sleep(0.3)  # noqa: ASYNC251  # the stall itself: longer than the timeout below
+        writer.write(b"\x88\x02\x03\xe8")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(stall, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        ear, closed = await listen(f"ws://127.0.0.1:{port}", open_timeout=0.15)
+    assert ear.order == ["opened", "messages", "closed"]
+    assert closed == Closed(1000, "", "venue", True)
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
