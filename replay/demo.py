@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+from rich.text import Text
 
 from recorder.capture.reader import Capture
 from recorder.capture.verify import verify
@@ -40,6 +41,7 @@ from replay.sql import query
 DATASET = Path(__file__).resolve().parent.parent / "datasets" / "btc-calm"
 DEFAULT_SPEED = "20"
 RECORDING_SECONDS = 120
+STATUS_SECONDS = 0.25
 
 QUERIES = (
     (
@@ -50,7 +52,7 @@ QUERIES = (
  GROUP BY channel ORDER BY frames DESC""",
     ),
     (
-        "What did each market do, in bars of ten seconds?",
+        "What did each market do? The first twelve bars of ten seconds with trades:",
         """SELECT instrument, strftime(time_bucket(INTERVAL '10 seconds',
            make_timestamp_ns(ts_event)::TIMESTAMP), '%H:%M:%S') AS bar,
        first(price ORDER BY seq, index) AS open, max(price) AS high, min(price) AS low,
@@ -87,6 +89,8 @@ class SpreadWatcher:
             self.spread_sum += float(spread)
             self.low, self.high = min(self.low, float(mid)), max(self.high, float(mid))
         elif isinstance(event, Trade) and event.instrument == self.instrument:
+            if event.channel != "trades":
+                return  # trades-all tells the same trades again, fill by fill
             if event.side == "buy":
                 self.bought += event.size
             else:
@@ -100,8 +104,8 @@ class SpreadWatcher:
             return f"{self.instrument}: no book was seen"
         return (
             f"{self.instrument}: read the book {self.updates:,} times, mean spread "
-            f"{self.spread_sum / self.updates:.4g}, mid between {self.low:,.2f} and "
-            f"{self.high:,.2f};\n   takers bought {self.bought:.4g} and sold {self.sold:.4g}"
+            f"{self.spread_sum / self.updates:.4g},\n   mid between {self.low:,.2f} and "
+            f"{self.high:,.2f};\n   takers bought {self.bought:,.2f} and sold {self.sold:,.2f}"
         )
 
 
@@ -177,10 +181,16 @@ def _simulated(scratch: Path) -> Path:
 def _describe(source: Path) -> None:
     info = Capture(source).info()
     seconds = ((info.end or 0) - (info.start or 0)) / 1e9
+    if info.note:
+        say(f"   {info.note}")
     say(
-        f"   {info.frames:,} frames over {seconds:.0f} s of market, {len(info.channels)} channels, "
-        f"{info.segments} sealed segment{'s' if info.segments != 1 else ''} of zstd Parquet"
+        f"   {info.frames:,} frames, {seconds:.0f} s of market, {len(info.channels)} channels, "
+        f"{_count(info.segments, 'segment')} of zstd Parquet"
     )
+
+
+def _count(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def _record_what_is_served(
@@ -195,28 +205,14 @@ def _record_what_is_served(
         url = json.loads(_first_line(server))["url"]
         _show("replay", serve)
         record = [
-            "record",
-            str(recording),
-            "--url",
-            url,
-            "--until-closed",
-            "--no-rest",
-            "--no-resync",
-        ]
-        record += ["--connect-timeout", "20", "--digest", "--json"]
+            "record", str(recording), "--url", url, "--until-closed", "--no-rest",
+            "--no-resync", "--connect-timeout", "20", "--digest", "--json",
+        ]  # fmt: skip
         for argument in arguments:
             record += ["--subscribe", argument]
         _show("recorder", record)
-        # At a terminal the recorder's own progress line is worth seeing.
-        stderr = None if talk.is_terminal else talk_of_both
-        with _process("recorder", record, stderr) as recorder:
-            try:
-                answer, _ = recorder.communicate(timeout=RECORDING_SECONDS)
-            except subprocess.TimeoutExpired as error:
-                raise RecorderError(
-                    f"expected the recording to end when the server closes, but it ran for "
-                    f"{RECORDING_SECONDS} s; run the two commands above by hand to see why"
-                ) from error
+        with _process("recorder", record, talk_of_both) as recorder:
+            answer = _watched(recorder, recording)
     if recorder.returncode != 0:
         raise RecorderError(
             f"expected exit code 0 from recorder, received {recorder.returncode}; it said:\n"
@@ -224,10 +220,28 @@ def _record_what_is_served(
         )
     report: dict[str, Any] = json.loads(answer)
     say(
-        f"   recorded {report['frames']:,} frames ({report['events']:,} events parsed live) "
-        f"in {report['seconds']:.1f} s"
+        f"   recorded {report['frames']:,} frames in {report['seconds']:.1f} s, parsed live into "
+        f"{report['events']:,} events"
     )
     return report
+
+
+def _watched(recorder: subprocess.Popen[bytes], recording: Path) -> bytes:
+    """Wait for the recorder and return what it printed; at a terminal, say how far it is."""
+    deadline = time.monotonic() + RECORDING_SECONDS
+    with talk.status("   connecting") as status:
+        while True:
+            try:
+                return recorder.communicate(timeout=STATUS_SECONDS)[0]
+            except subprocess.TimeoutExpired as error:
+                if time.monotonic() > deadline:
+                    raise RecorderError(
+                        f"expected the recording to end when the server closes, but it ran for "
+                        f"{RECORDING_SECONDS} s; run the two commands above by hand to see why"
+                    ) from error
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                written = json.loads((recording / "status.json").read_bytes())["written_seq"]
+                status.update(f"   recording: {int(written) + 1:,} frames")
 
 
 def _arguments_of(source: Path) -> list[str]:
@@ -246,9 +260,11 @@ def _prove_bytes(source: Path, recording: Path) -> int:
         raise CheckFailed(f"expected a whole recording, but {report.problems[0].cause}")
     links, gaps = report.sequence["links"], report.sequence["gaps"]
     say(
-        f"   recorder verify: every hash holds; {links:,} links of book chains, {gaps} gaps, "
-        f"{report.unrecognized} frames not understood"
+        f"   recorder verify: every hash holds; {_count(links, 'link')} of book chains, "
+        f"{_count(gaps, 'gap')}"
     )
+    if gaps and gaps == Capture(source).info().gaps:
+        say(f"   ({_count(gaps, 'gap')} in the session that was served, too: found again)")
     sent, received = _pushes(source), _pushes(recording)
     for argument, (count, digest) in sent.items():
         got = received.get(argument, (0, ""))
@@ -258,7 +274,8 @@ def _prove_bytes(source: Path, recording: Path) -> int:
                 f"{got[0]} with {got[1][:16]}; compare `replay cat --as payloads` of both"
             )
     total = sum(count for count, _ in sent.values())
-    say(f"   {total:,} data pushes on {len(sent)} arguments came through byte for byte")
+    say(f"   {total:,} data pushes on {_count(len(sent), 'argument')} came through byte for byte")
+    say("   (the other frames are each session's own: requests, acks, connections)")
     return total
 
 
@@ -290,14 +307,14 @@ def _prove_events(recording: Path, report: dict[str, Any]) -> str:
             f"expected the events that were parsed live (digest {live}), but the replay gave "
             f"{played.output_digest}; please report this with the recording"
         )
-    say(f"   {played.events:,} events live = replayed: digest {live[:32]}…")
+    say(f"   {played.events:,} events, live = replayed: digest {live[:32]}…")
     return str(live)
 
 
 def _close(recording: Path, *, kept: bool, seconds: float) -> None:
     talk.rule(style="dim")
     say(f"All of it proved in {seconds:.1f} s. Against the real exchange it is the same command:")
-    say("   recorder record captures/btc --channel books --channel trades --instrument BTC-USDT")
+    say("   recorder record captures/btc -s books:BTC-USDT -s trades:BTC-USDT")
     if kept:
         say(f"The recording is yours to explore: replay query {recording} 'FROM trades LIMIT 5'")
 
@@ -311,11 +328,15 @@ def _title(number: int, text: str) -> None:
 
 
 def _show(program: str, arguments: Sequence[str]) -> None:
-    shown = shlex.join(arguments)
-    width = shutil.get_terminal_size((100, 24)).columns - 12
-    if len(shown) > width:
-        shown = shown[: width - 2] + " …"
-    talk.print(f"   [dim]$[/] {program} {shown}", markup=True, no_wrap=True)
+    """Print a command on one line; what does not fit gives way to an ellipsis, word by word."""
+    width = shutil.get_terminal_size().columns - len("   $ ") - 1
+    words = [program, *arguments]
+    shown = shlex.join(words)
+    while len(shown) > width and len(words) > 1:
+        words.pop()
+        shown = shlex.join(words) + " …"
+    line = Text.assemble("   ", ("$", "dim"), " ", shown)
+    talk.print(line)
 
 
 def _indented(text: str) -> None:
