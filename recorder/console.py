@@ -64,7 +64,16 @@ class LazyGroup(click.Group):
 
     def __init__(self, name: str, *, help: str, commands_in: dict[str, str]) -> None:  # noqa: A002
         super().__init__(name, help=help)
+        click.version_option(package_name="okx-recorder", message="%(package)s %(version)s")(self)
         self._commands_in = commands_in
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their whole first sentence; click would cut it off."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, item.get_short_help_str(limit=200)) for name, item in found if item]
+            )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._commands_in)
