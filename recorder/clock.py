@@ -80,9 +80,12 @@ def parse_time(text: str) -> int:
             delta = moment - _EPOCH
             seconds = delta.days * 86_400 + delta.seconds
             return seconds * NS_PER_SECOND + int((fraction or "0").ljust(9, "0"))
+    advice = "write it in one of the two forms"
+    if re.fullmatch(r"\d{9,11}", text):
+        advice = f"if these are seconds, write {text}000000000"
     raise UsageError(
         f"expected a time as RFC 3339 (2026-11-22T09:30:00Z) or integer nanoseconds, "
-        f"received {text!r}; write it in one of the two forms"
+        f"received {text!r}; {advice}"
     )
 
 

@@ -59,7 +59,15 @@ def load_strategy(spec: str) -> Any:
     """
     module_name, colon, name = spec.partition(":")
     if not colon or not module_name or not name:
-        raise UsageError(f"expected a strategy as MODULE:NAME, received {spec!r}")
+        raise UsageError(
+            f"expected a strategy as MODULE:NAME, received {spec!r}; "
+            f"e.g. watch:on_event for on_event in watch.py"
+        )
+    if module_name.endswith(".py"):
+        raise UsageError(
+            f"expected a module, not a file, in {spec!r}; "
+            f"write {module_name.removesuffix('.py').replace('/', '.')}:{name}"
+        )
     try:
         found = getattr(import_module(module_name), name)
     except ModuleNotFoundError as error:

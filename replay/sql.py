@@ -30,6 +30,8 @@ from replay.views import VIEWS
 
 _SEGMENT = re.compile(r"frames/date=[^/]+/[^/\s\"']+\.parquet")
 
+_GUESS = re.compile(r'^(Did you mean|Candidate bindings:) (".*")', re.MULTILINE)
+
 _FRAME_COLUMNS = "seq, ts_recv, ts_mono, connection, kind, channel, instrument, payload"
 
 _FRAME_COMMENTS = {
@@ -211,10 +213,16 @@ def _first_line(error: duckdb.Error) -> str:
 
 
 def _sentence(error: duckdb.Error) -> str:
-    return (
-        f"expected SQL that DuckDB understands, but it says: {_first_line(error)}; "
-        f"the views are frames, sessions, instruments, {', '.join(VIEWS)}"
-    )
+    """Return what DuckDB said, and the advice that fits: its own guess, or how to look."""
+    said = _first_line(error).rstrip("!.")
+    guess = _GUESS.search(str(error))
+    advice = f"; did you mean {guess[2]}?" if guess else ""
+    join = " " if guess else "; "
+    if isinstance(error, duckdb.CatalogException) and "Table" in said:
+        advice += f"{join}the views are frames, sessions, instruments, {', '.join(VIEWS)}"
+    elif isinstance(error, duckdb.BinderException):
+        advice += f"{join}`describe trades` lists the columns of a view"
+    return f"expected SQL that DuckDB understands, but it says: {said}{advice}"
 
 
 def _attach(
@@ -242,7 +250,10 @@ def _attach_snapshot(
 ) -> Extent:
     snapshot = capture.snapshot()
     sealed = [source for source in snapshot.sealed if source.path not in without]
-    gaps, last_seq = _between(capture, sealed, has_more=len(sealed) < len(snapshot.sources))
+    # A segment that cannot be read still has its numbers: a scan of them says what is missing.
+    named = snapshot.sealed[-1].last_seq if snapshot.sealed else -1
+    has_more = len(sealed) < len(snapshot.sources)
+    gaps, last_seq = _between(capture, sealed, has_more=has_more, named=named)
     extent = Extent(capture, snapshot, last_seq, gaps)
     connection.register("journal_frames", FrameScan(extent))
     of_frames = {name: _FRAME_COMMENTS[name] for name in FRAMES.names}
@@ -271,9 +282,13 @@ def _attach_snapshot(
 
 
 def _between(
-    capture: Capture, sealed: Sequence[SealedSource], *, has_more: bool
+    capture: Capture, sealed: Sequence[SealedSource], *, has_more: bool, named: int
 ) -> tuple[list[tuple[int, int]], int]:
-    """Return the seq ranges that are not in these segments, and the last seq of the capture."""
+    """Return the seq ranges that are not in these segments, and the last seq of the capture.
+
+    Args:
+        named: last number that the name of a segment promises, readable or not; -1: none.
+    """
     last_seq = sealed[-1].last_seq if sealed else -1
     if not has_more:
         return [], last_seq
@@ -285,6 +300,7 @@ def _between(
         expected = source.last_seq + 1
     for batch in capture.batches(first_seq=expected, report=ReadReport()):
         last_seq = batch.seq[-1]
+    last_seq = max(last_seq, named)
     if last_seq >= expected:
         gaps.append((expected, last_seq))
     return gaps, last_seq

@@ -46,6 +46,11 @@ def test_times_that_are_refused_in_one_sentence(text: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_seconds_are_told_from_nanoseconds() -> None:
+    with pytest.raises(UsageError, match="if these are seconds, write 1795348800000000000"):
+        parse_time("1795348800")
+
+
 @given(st.integers(-(10**18), 4 * 10**18))
 def test_what_is_written_is_read_back(ns: int) -> None:
     assert parse_time(format_time(ns)) == ns

@@ -45,7 +45,8 @@ def test_a_class_is_made_and_its_on_event_called(module: str) -> None:
     ("spec", "told"),
     [
         ("", "MODULE:NAME"),
-        ("module", "MODULE:NAME"),
+        ("module", "e.g. watch:on_event"),
+        ("my/watch.py:on_event", "write my.watch:on_event"),
         (":name", "MODULE:NAME"),
         ("no_such_module_here:name", "importable module"),
         ("sample_strategies_for_test:absent", "it has none"),

@@ -460,12 +460,20 @@ def test_declared_loss_is_exit_code_3(sealed: Path) -> None:
 
 
 def test_bad_sql_is_one_sentence_with_a_hint(sealed: Path) -> None:
-    for sql in ("SELEC 1", "SELECT * FROM trade", "SELECT nothing FROM trades"):
+    for sql, hint in (
+        ("SELEC 1", 'at or near "SELEC"'),
+        ("SELECT * FROM trade", 'did you mean "trades"? the views are frames, '),
+        ("SELECT * FROM zzz", "the views are frames, "),
+        ("SELECT prise FROM trades", 'did you mean "price"'),
+        ("SELECT nothing FROM trades", "`describe trades` lists the columns"),
+    ):
         with pytest.raises(UsageError) as caught:
             query(sealed, sql, output=io.BytesIO())
-        assert "\n" not in str(caught.value)
-        assert "Error" in str(caught.value)
-        assert "book_levels" in str(caught.value)
+        said = str(caught.value)
+        assert "\n" not in said
+        assert "Error" in said
+        assert hint in said
+        assert ("book_levels" in said) == ("Table" in said)  # only where a view's name was wrong
     with pytest.raises(UsageError, match="format"):
         query(sealed, "SELECT 1", format="xml")
     with pytest.raises(NotACapture):
