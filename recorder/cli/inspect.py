@@ -95,7 +95,9 @@ def _print_info(info: CaptureInfo) -> None:
     facts.add_column()
     span = "" if info.start is None or info.end is None else _duration(info.end - info.start)
     on_disk = info.disk_bytes + info.journal_bytes
-    ratio = f", {info.raw_bytes / on_disk:.1f} times smaller" if on_disk and info.raw_bytes else ""
+    # A journal is larger than what it holds, until it is sealed: no ratio to tell then.
+    is_smaller = 0 < on_disk < info.raw_bytes
+    ratio = f", {info.raw_bytes / on_disk:.1f} times smaller" if is_smaller else ""
     state = "recording now" if info.recording else "torn tail" if info.torn_tail else "closed"
     rows: list[tuple[str, str]] = [
         ("capture", f"{info.path} ({info.venue}, {state})"),
@@ -104,8 +106,12 @@ def _print_info(info: CaptureInfo) -> None:
         ("end", f"{time_or_dash(info.end)}  {span}"),
         ("frames", f"{info.frames:,} ({info.journal_frames:,} in the journal)"),
         ("events", f"{info.events:,} ({info.unrecognized:,} unrecognized)"),
-        ("segments", f"{info.segments:,} sealed, {info.runs} runs, {info.connections} connections"),
-        ("gaps, lost", f"{info.gaps:,} gaps, {info.lost_rows} losses ({info.lost:,} frames known)"),
+        (
+            "segments",
+            f"{info.segments:,} sealed, {_count(info.runs, 'run')}, "
+            f"{_count(info.connections, 'connection')}",
+        ),
+        ("gaps, lost", f"{_count(info.gaps, 'gap')}, {_losses(info)}"),
         ("size", f"{_size(info.raw_bytes)} of payloads, {_size(on_disk)} on disk{ratio}"),
         ("checkpoints", _size(info.checkpoint_bytes)),
         ("digest", info.input_digest or "unknown: a segment cannot be read"),
@@ -136,19 +142,23 @@ def _print_verify(report: VerifyReport) -> None:
     for problem in report.problems:
         out.print(f"problem: {_sentence(problem)}")
     checks, chain = report.checksums, report.sequence
-    verdict = "whole" if report.ok else f"{len(report.problems)} problems"
+    verdict = "whole" if report.ok else _count(len(report.problems), "problem")
     if report.ok and report.lost_rows:
-        verdict = f"whole, with {report.lost_rows} declared losses"
+        verdict = f"whole, with {_count(report.lost_rows, 'declared loss', 'declared losses')}"
     facts = Table.grid(padding=(0, 3))
     facts.add_column(style="bold")
     facts.add_column()
     rows: list[tuple[str, Any]] = [
         ("verdict", verdict),
-        ("frames", f"{report.frames:,} in {report.segments} sealed segments and the journal"),
+        (
+            "frames",
+            f"{report.frames:,} in {_count(report.segments, 'sealed segment')} and the journal",
+        ),
         ("events", f"{report.events:,} ({report.unrecognized:,} unrecognized)"),
         (
             "book chains",
-            f"{chain['links']:,} links, {chain['gaps']} gaps, {chain['resets']} resets",
+            f"{_count(chain['links'], 'link')}, {_count(chain['gaps'], 'gap')}, "
+            f"{_count(chain['resets'], 'reset')}",
         ),
         (
             "checksums",
@@ -168,6 +178,16 @@ def _sentence(problem: Problem) -> str:
         last = "?" if problem.last_seq is None else str(problem.last_seq)
         where += f", seq {problem.first_seq} to {last}"
     return f"{problem.file}{where}{')' if where else ''}: {problem.cause}"
+
+
+def _count(count: int, one: str, many: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _losses(info: CaptureInfo) -> str:
+    if not info.lost_rows:
+        return "nothing lost"
+    return f"{_count(info.lost_rows, 'loss', 'losses')} ({info.lost:,} frames known)"
 
 
 def _size(count: int) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recorder.live import Progress, RecordReport
 
 _QUIET_SECONDS = 3.0
+_LONG_LAG = 100 * NS_PER_SECOND
 
 
 class ProgressLine:
@@ -80,7 +81,7 @@ class ProgressLine:
             f"in {duration_text(report.seconds)} to {out}: {report.stopped_by}",
             f"{report.gaps} gaps",
             f"{report.lost} lost",
-            f"{report.disconnects} disconnects",
+            f"{report.disconnects} socket{'' if report.disconnects == 1 else 's'} closed",
         ]
         if report.refused:
             parts.append(f"{len(report.refused)} subscriptions refused")
@@ -91,6 +92,8 @@ class ProgressLine:
 
 def duration_text(seconds: float) -> str:
     """Return `12.3 s`, `4:05` or `27:04:05`."""
+    if seconds < 0:
+        return f"-{duration_text(-seconds)}"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(int(seconds), 60)
@@ -108,4 +111,7 @@ def _lag_text(progress: Progress) -> str:
         return f"silent {duration_text(silent)}"
     if counts.last_event is None:
         return "lag -"
-    return f"lag {(counts.last_recv - counts.last_event) / NS_PER_MS:,.0f} ms"
+    lag = counts.last_recv - counts.last_event
+    if abs(lag) >= _LONG_LAG:  # e.g. an old session, served again
+        return f"lag {duration_text(lag / NS_PER_SECOND)}"
+    return f"lag {lag / NS_PER_MS:,.0f} ms"

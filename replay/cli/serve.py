@@ -123,7 +123,7 @@ def _announce(url: str, arguments: dict[str, list[dict[str, str]]], *, as_json: 
     click.echo(url)
     for endpoint, known in arguments.items():
         if known:
-            say(f"{endpoint}: {len(known)} arguments")
+            say(f"{endpoint}: {len(known)} argument{'' if len(known) == 1 else 's'}")
 
 
 def _tell(report: ServeReport, tell: Callable[[str], None]) -> None:

@@ -254,7 +254,7 @@ class Server:
             for argument in client.conversation.arguments
         }
         if len(held) >= self._wanted_subscribers:
-            self._log(f"{len(held)} arguments are subscribed: the clock starts")
+            self._log(f"the clock starts: arguments subscribed: {len(held)}")
             self._enough.set()
 
     async def _close_idle(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,21 @@ def test_info(capture: Path) -> None:
     assert len(found["input_digest"]) == 64
     (channel,) = found["channels"]
     assert (channel["name"], channel["frames"], channel["instruments"]) == ("trades", 31, 1)
+
+
+def test_info_counts_in_good_english(capture: Path) -> None:
+    said = run("info", capture).stdout
+    assert "3 sealed, 0 runs, 1 connection\n" in said.replace(" \n", "\n").replace("  ", "")
+    assert "0 gaps, nothing lost" in said
+
+
+def test_info_names_no_ratio_while_a_capture_is_larger_than_its_payloads(tmp_path: Path) -> None:
+    source = tmp_path / "one.jsonl"
+    source.write_text(LINES[0] + "\n")
+    assert run("import", source, tmp_path / "one").returncode == 0
+    said = run("info", tmp_path / "one").stdout
+    assert re.search(r"size +\d+ B of payloads, [\d.]+ kB on disk *\n", said)
+    assert "times smaller" not in said
 
 
 def test_verify(capture: Path) -> None:

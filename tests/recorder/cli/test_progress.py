@@ -36,6 +36,16 @@ def test_rates_are_of_the_last_second_and_totals_of_all() -> None:
     assert "silent 1:05" in line.text(progress(4.0, 5_000, 3_000_000, silent=65))
 
 
+@pytest.mark.parametrize(
+    ("lag", "text"), [(99, "lag 99,000 ms"), (90_061, "lag 25:01:01"), (-300, "lag -5:00")]
+)
+def test_a_long_lag_is_no_row_of_digits(lag: int, text: str) -> None:
+    now = progress(1.0, 1, 1)
+    assert now.counts.last_recv is not None
+    now.counts.last_event = now.counts.last_recv - lag * S
+    assert f"  {text}  " in ProgressLine(io.StringIO()).text(now)
+
+
 def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
     stream = io.StringIO()
     line = ProgressLine(stream)
