@@ -17,7 +17,7 @@ from recorder.capture.journal_file import JournalFile
 from recorder.capture.salvage import Repair, quarantine
 from recorder.capture.seal import Sealer, last_connection_before
 from recorder.capture.segment import SegmentReader
-from recorder.errors import Damage
+from recorder.errors import Damage, DiskFull, RecorderError
 
 
 class RecoverReport(msgspec.Struct, kw_only=True):
@@ -51,11 +51,24 @@ def recover(path: str | os.PathLike[str]) -> RecoverReport:
     Raises:
         NotACapture: there is none. UsageError: a recorder is writing it.
         Damage: a journal cannot be sealed, even with its damaged parts left out.
+        DiskFull, RecorderError: the disk refused something; nothing was lost by that.
     """
     root = Path(path)
     layout.read_header(root)
-    with layout.locked(root):
-        return recover_locked(root)
+    try:
+        with layout.locked(root):
+            return recover_locked(root)
+    except OSError as error:
+        if error.errno in layout.NO_ROOM:
+            raise DiskFull(
+                f"expected room to seal the journals of {root}, but the disk is full; nothing is "
+                f"lost: free some space, then run `recorder recover {root}` again"
+            ) from error
+        raise RecorderError(
+            f"expected to seal the journals of {root}, but the system said "
+            f"{error.strerror or error}; nothing is lost: put that right, then run "
+            f"`recorder recover {root}` again"
+        ) from error
 
 
 def recover_locked(root: Path) -> RecoverReport:

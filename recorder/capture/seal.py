@@ -332,17 +332,23 @@ class _Job:
 
 
 def last_connection_before(root: Path, segment: int) -> int:
-    """Return the highest connection number before a segment, -1 if there is none."""
+    """Return a number that no connection before a segment is above, -1 if there is none.
+
+    It is the highest one, unless a segment cannot be read: that one may have begun a connection
+    with every frame, and a number must never be used twice.
+    """
+    unknown = 0
     for sealed in reversed(layout.list_sealed(root)):
         if sealed.segment >= segment:
             continue
         try:
             reader = SegmentReader(root, sealed.path, sealed.segment)
         except Damage:
-            continue  # an earlier one knows less, but a lower bound is all there is then
+            unknown += sealed.last_seq - sealed.first_seq + 1
+            continue
         reader.close()
-        return reader.meta.last_connection
-    return -1
+        return reader.meta.last_connection + unknown
+    return unknown - 1
 
 
 def part_digests(reader: SegmentReader) -> Iterator[BlockDigest]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,11 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from recorder.capture import layout
 from recorder.capture.digest import FrameDigest
 from recorder.capture.reader import Capture
 from recorder.capture.recover import recover
 from recorder.capture.verify import verify
-from recorder.errors import NotACapture
+from recorder.errors import DiskFull, NotACapture, RecorderError
 from recorder.frame import NO_CONNECTION, Frame, Kind
 
 MARKER = b"\xabBLK"
@@ -215,6 +217,42 @@ def test_killed_before_the_first_frame(tmp_path: Path, build: Any) -> None:
     path.write_bytes(path.read_bytes()[:36])
     assert recover(tmp_path / "c").next_numbers == (1, 0, 0)
     assert list(Capture(tmp_path / "c").frames()) == []
+
+
+def test_what_the_disk_refuses_is_one_sentence_and_no_loss(
+    tmp_path: Path, make_frames: Any, build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = make_frames(300)
+    build(tmp_path / "c", frames, sealed=1)
+    in_the_way = tmp_path / "c/checkpoints/000002.zst"
+    in_the_way.mkdir()
+    with pytest.raises(RecorderError, match="nothing is lost"):
+        recover(tmp_path / "c")
+    in_the_way.rmdir()
+
+    def full(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(layout, "fsync_file", full)
+        with pytest.raises(DiskFull, match="free some space"):
+            recover(tmp_path / "c")
+    assert recover(tmp_path / "c").holes == 0
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    assert verify(tmp_path / "c").exit_code == 0
+
+
+def test_connections_of_an_unreadable_segment_are_not_numbered_again(
+    tmp_path: Path, build: Any
+) -> None:
+    """Each frame might have begun a connection, as in a storm of refused attempts."""
+    frames = [Frame(i, 10**18 + i * 10**7, i * 10**7, i, Kind.CLOSED, b"{}") for i in range(250)]
+    build(tmp_path / "c", frames)
+    last = tmp_path / "c" / Capture(tmp_path / "c").snapshot().sealed[-1].path
+    last.write_bytes(last.read_bytes()[:-100])
+    report = recover(tmp_path / "c")
+    assert report.next_seq == 250
+    assert report.next_connection >= 250
 
 
 def test_no_capture(tmp_path: Path) -> None:
