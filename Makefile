@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
 
-.PHONY: help run test test-floors lint types bench docs datasets clean
+.PHONY: help run test test-floors lint types bench bench-memory docs datasets clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ types: $(VENV)/.installed-dev ## mypy --strict
 
 bench: $(VENV)/.installed ## measure speed and size as ratios in one run (BENCH_FRAMES=200000)
 	$(BIN)/python -m tests.bench
+
+bench-memory: $(VENV)/.installed ## pass millions of frames through and watch the memory (BENCH_FRAMES=10000000)
+	$(BIN)/python -m tests.bench.memory
 
 docs: $(VENV)/.installed-dev ## put the current --help texts into docs/commands.md
 	$(BIN)/python -m tests.command_docs
