@@ -196,8 +196,10 @@ class SegmentReader:
             statistics = row_group.column(column).statistics
             if statistics is None:
                 continue
+            if statistics.null_count == row_group.num_rows:
+                return False
             if not statistics.has_min_max:
-                return False  # every value of the group is null
+                continue  # the writer leaves out bounds longer than 4 KiB
             if not any(statistics.min <= value <= statistics.max for value in values):
                 return False
         return True

@@ -95,6 +95,16 @@ def test_filters_equal_a_naive_filter(
     assert list(Capture(tmp_path / "c").frames(**wanted)) == naive(frames, **wanted)
 
 
+def test_a_name_too_long_for_statistics_is_found(tmp_path: Path, build: Any) -> None:
+    """Parquet keeps no bounds for such values; that is no proof of their absence."""
+    payload = b'{"arg":{"channel":"%s","instId":"X"},"data":[]}' % (b"c" * 5000)
+    frames = [Frame(i, 10**18 + i, i, 0, Kind.TEXT, payload) for i in range(3)]
+    build(tmp_path / "c", frames)
+    capture = Capture(tmp_path / "c")
+    assert list(capture.frames(channels=["c" * 5000])) == frames
+    assert list(capture.frames(channels=["d"])) == []
+
+
 def test_windows_equal_a_naive_window(tmp_path: Path, build: Any) -> None:
     # A wall clock that steps back: the window is one interval of seq, not of time.
     times = [100, 200, 300, 250, 260, 400, 390, 500, 450, 600]
