@@ -28,6 +28,10 @@ from recorder.frame import Frame
 _BACKLOG_SEGMENTS = 8
 """How many unsealed segments `wait_for_room` lets pile up before it waits for the sealer."""
 
+_INT64 = (1 << 63) - 1
+_MOST: dict[str, float] = {"segment_seconds": 1e9, "segment_bytes": 1 << 30}
+"""A segment ends with its day anyway, and its blocks must fit into memory and Arrow's offsets."""
+
 
 class WriterOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a capture is written.
@@ -49,9 +53,11 @@ class WriterOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in ("segment_seconds", "segment_bytes", "sync_ms", "queue_bytes"):
-            if not getattr(self, name) > 0:
+            most = _MOST.get(name, _INT64)
+            if not 0 < getattr(self, name) <= most:
+                upper = f" and at most {most:g}" if name in _MOST else ""
                 raise UsageError(
-                    f"expected {name} above 0, received {getattr(self, name)}; "
+                    f"expected {name} above 0{upper}, received {getattr(self, name)}; "
                     f"leave it out for the default"
                 )
 

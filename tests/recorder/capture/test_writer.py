@@ -253,6 +253,11 @@ def test_a_refused_write_leaves_whole_blocks_and_says_so(tmp_path: Path) -> None
 def test_options_are_checked() -> None:
     with pytest.raises(UsageError, match="segment_seconds above 0"):
         WriterOptions(segment_seconds=0)
+    for refused in ({"segment_seconds": float("inf")}, {"segment_bytes": 1 << 31}, {"sync_ms": -1}):
+        with pytest.raises(UsageError, match="leave it out for the default"):
+            WriterOptions(**refused)
+    with pytest.raises(UsageError, match="at most"):
+        WriterOptions(segment_seconds=float("nan"))
 
 
 def test_discard_removes_what_it_made(tmp_path: Path, make_frames: Any) -> None:
