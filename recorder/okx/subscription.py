@@ -246,6 +246,8 @@ def _usage_of(channel: Channel) -> str:
     if not channel.keys:
         return f"write just {channel.name}"
     needed = [key.split("|")[0] for key in channel.required] or [channel.keys[0]]
+    if needed == [channel.subject]:
+        return f"e.g. {channel.name}:{_EXAMPLES[needed[0]]}"
     pairs = ",".join(f"{key}={_EXAMPLES[key]}" for key in needed)
     return f"e.g. {channel.name}:{pairs}"
 

@@ -132,3 +132,19 @@ def test_requests_hold_everything_in_order_and_stay_small(pairs: list[tuple[str,
     for first, second in itertools.pairwise(requests):
         more = len(json.dumps(second.subscriptions[0].argument, ensure_ascii=False).encode())
         assert len(first.payload) + more > REQUEST_BYTES_MAX * 0.9, "as few as fit"
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("books", "e.g. books:BTC-USDT"),
+        ("liquidation-orders", "e.g. liquidation-orders:SWAP"),
+        ("option-trades", "e.g. option-trades:BTC-USD"),
+    ],
+)
+def test_a_missing_argument_is_shown_in_its_short_form(text: str, advice: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_subscription(text)
+    assert str(caught.value).endswith(advice)
+    example = advice.removeprefix("e.g. ")
+    assert parse_subscription(example).channel == text
