@@ -90,10 +90,17 @@ class Sealer:
     def seal(self, segment: int) -> layout.SealedName | None:
         """Seal one whole journal segment; None where it held no frame (the journal is removed).
 
+        A segment that a sealer sealed and then died over is just brought to its end.
+
         Raises:
             Damage: the journal is not whole, or the new file is not equal to it.
             OSError: the disk.
         """
+        if self._next_seq < 0:  # the first one here, or the one that failed: asked for before?
+            for done in layout.list_sealed(self._root):
+                if done.segment == segment:
+                    layout.journal_path(self._root, segment).unlink(missing_ok=True)
+                    return done
         return self._seal(segment, read_strictly(self._root, segment, self._capture.header.id))
 
     def salvage(self, segment: int, repair: Repair) -> Salvaged:

@@ -15,6 +15,7 @@ import pytest
 from recorder.capture.digest import FrameDigest
 from recorder.capture.reader import Capture
 from recorder.capture.seal import Sealer
+from recorder.capture.verify import verify
 from recorder.errors import Damage
 from recorder.frame import Frame, Kind, encode_record
 from recorder.okx.interpreter import Interpreter
@@ -156,6 +157,27 @@ def test_a_journal_that_is_not_whole_is_not_sealed(
     assert path.exists()
     assert sealed_files(tmp_path / "c") == []
     assert list((tmp_path / "c").rglob("*.tmp")) == []
+
+
+def test_a_segment_whose_sealer_died_after_the_commit_is_not_sealed_twice(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    frames = make_frames(300)
+    build(tmp_path / "c", frames, sealed=0)
+    journal = tmp_path / "c/journal/000000.wal"
+    kept = journal.read_bytes()
+    name = Sealer(tmp_path / "c").seal(0)
+    for left in (b"", kept):  # killed before and after the journal was deleted
+        if left:
+            journal.write_bytes(left)
+        sealer = Sealer(tmp_path / "c")
+        assert sealer.seal(0) == name
+        assert not journal.exists()
+    sealer.seal(1)
+    sealer.seal(2)
+    assert len(sealed_files(tmp_path / "c")) == 3
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    assert verify(tmp_path / "c").ok
 
 
 def test_info_is_the_same_in_every_form(tmp_path: Path, make_frames: Any, build: Any) -> None:
