@@ -7,6 +7,7 @@ hold any command: those live in `recorder.cli` and `replay.cli`, which may not i
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -89,7 +90,8 @@ class LazyGroup(click.Group):
 def run(command: click.Command) -> NoReturn:
     """Run a command as the whole process: never a traceback for a user's mistake.
 
-    A command returns None or an `ExitCode`. A broken pipe (`| head`) ends quietly.
+    A command returns None or an `ExitCode`. A broken pipe (`| head`) ends quietly; any other
+    refusal of the system (a full disk, a missing permission) is one sentence.
     """
     try:
         result = command.main(standalone_mode=False)
@@ -107,7 +109,18 @@ def run(command: click.Command) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Python would complain again while flushing at exit: give it somewhere to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         sys.exit(ExitCode.DONE)
+    except OSError as error:
+        say(
+            f"error: expected to read or write {error.filename or 'standard output'}, but the "
+            f"system said {error.strerror or error}; check the place and its permissions"
+        )
+        _give_up_stdout()
+        sys.exit(ExitCode.DISK_FULL if error.errno == errno.ENOSPC else ExitCode.FAILED)
     sys.exit(int(result) if isinstance(result, int) else 0)
+
+
+def _give_up_stdout() -> None:
+    """Send what is still buffered nowhere: Python would complain again while flushing at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 import pytest
@@ -32,3 +35,28 @@ def test_the_list_of_commands_has_whole_sentences(program: str) -> None:
 def test_version(program: str) -> None:
     done = CliRunner().invoke(GROUPS[program], ["--version"])
     assert (done.exit_code, done.output) == (0, f"okx-recorder {version('okx-recorder')}\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay", "cat", "datasets/btc-calm"),
+        ("replay", "query", "datasets/btc-calm", "SELECT 1"),
+        ("recorder", "info", "datasets/btc-calm", "--json"),
+    ],
+)
+def test_a_full_disk_behind_standard_output_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    program = f"from {arguments[0]}.cli import main; main()"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments[1:]],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=Path(__file__).resolve().parents[2],
+        )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: expected to read or write standard output, but the system said")
+    assert done.returncode == 4
