@@ -20,6 +20,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recorder.errors import UsageError
 from replay.values import csv_cell, plain, table_cell
 
 _BATCH_ROWS = 10_000
@@ -156,7 +157,14 @@ def _write_parquet(schema: pa.Schema, _types: list[str], batches: Batches, outpu
     named = pa.schema(fields)
     count = 0
     sink: Any = output
-    with pq.ParquetWriter(sink, named, compression="zstd") as writer:
+    try:
+        writer = pq.ParquetWriter(sink, named, compression="zstd")
+    except pa.ArrowNotImplementedError as error:
+        raise UsageError(
+            f"expected columns that Parquet can hold, but Arrow says: {error}; "
+            "cast the column, e.g. to VARCHAR"
+        ) from error
+    with writer:
         for batch in batches:
             writer.write_table(pa.Table.from_arrays(batch.columns, schema=named))
             count += batch.num_rows

@@ -412,6 +412,28 @@ def test_a_damaged_segment_is_passed_over_and_said(session: Invented, tmp_path: 
             assert row["n"] == len(session.frames) - missing
 
 
+@pytest.mark.parametrize("kept", [0, 2_000])  # bytes: nothing, or half a file without a footer
+def test_a_damaged_last_segment_is_said_too(session: Invented, tmp_path: Path, kept: int) -> None:
+    path = write_capture(tmp_path / "c", session.frames, segment_seconds=7)
+    source = Capture(path).snapshot().sealed[-1]
+    file = path / source.path
+    file.write_bytes(file.read_bytes()[:kept])
+    for sql in ("SELECT count(*) AS n FROM frames", "SELECT count(*) AS n FROM trades"):
+        output = io.BytesIO()
+        report = query(path, sql, format="json", output=output)
+        assert report.exit_code is ExitCode.FAILED
+        assert [problem.file for problem in report.problems] == [source.path]
+        (row,) = json.loads(output.getvalue())
+        if "frames" in sql:
+            assert row["n"] == source.first_seq
+
+
+@pytest.mark.parametrize("value", ["INTERVAL 3 HOURS", "union_value(a := 1)", "{}"])
+def test_what_parquet_cannot_hold_is_told(sealed: Path, value: str) -> None:
+    with pytest.raises(UsageError, match=r"columns that Parquet can hold.*cast the column"):
+        query(sealed, f"SELECT {value} AS x", format="parquet", output=io.BytesIO())
+
+
 def test_a_window_of_time_reads_only_segments_that_hold_it(
     session: Invented, tmp_path: Path
 ) -> None:
