@@ -42,6 +42,11 @@ def info_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 - a 
         _print_info(info)
     for problem in info.problems:
         say(f"damage: {_sentence(problem)}")
+    if _is_unfinished(info):
+        say(
+            "warning: the last recorder did not end cleanly; what it received last may be lost, "
+            f"`recorder recover {info.path}` seals the rest and declares it"
+        )
     return info.exit_code
 
 
@@ -80,9 +85,14 @@ def recover_command(capture: Path, as_json: bool) -> None:  # noqa: FBT001 - a c
     if as_json:
         print_json({**msgspec.structs.asdict(report), "seconds": round(seconds, 3)})
         return
+    if not (
+        report.segments or report.frames or report.bytes_cut or report.holes or report.quarantined
+    ):
+        say(f"nothing to recover in {capture}: it was ended cleanly, or recovered before")
+        return
     say(
-        f"recovered {report.frames:,} frames, cut {report.bytes_cut:,} bytes, "
-        f"{report.holes} hole{'' if report.holes == 1 else 's'}, {seconds:.1f} s"
+        f"recovered {_count(report.frames, 'frame')}, cut {_count(report.bytes_cut, 'byte')}, "
+        f"{_count(report.holes, 'hole')}, {seconds:.1f} s"
     )
     for path in report.quarantined:
         say(f"set aside: {path}")
@@ -98,7 +108,9 @@ def _print_info(info: CaptureInfo) -> None:
     # A journal is larger than what it holds, until it is sealed: no ratio to tell then.
     is_smaller = 0 < on_disk < info.raw_bytes
     ratio = f", {info.raw_bytes / on_disk:.1f} times smaller" if is_smaller else ""
-    state = "recording now" if info.recording else "torn tail" if info.torn_tail else "closed"
+    state = (
+        "recording now" if info.recording else "unfinished" if _is_unfinished(info) else "closed"
+    )
     rows: list[tuple[str, str]] = [
         ("capture", f"{info.path} ({info.venue}, {state})"),
         ("note", info.note or "-"),
@@ -184,9 +196,14 @@ def _count(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def _is_unfinished(info: CaptureInfo) -> bool:
+    """Say whether a recorder ended without sealing: a clean end leaves no journal behind."""
+    return not info.recording and (info.torn_tail or info.journal_frames > 0)
+
+
 def _losses(info: CaptureInfo) -> str:
     if not info.lost_rows:
-        return "nothing lost"
+        return "no losses declared"
     return f"{_count(info.lost_rows, 'loss', 'losses')} ({info.lost:,} frames known)"
 
 
