@@ -39,19 +39,22 @@ times as much per frame, with these nearly nothing; reference counting still fre
     "subscribe",
     multiple=True,
     metavar="CHANNEL[:INSTRUMENT]",
-    help="What to record, e.g. books:BTC-USDT or liquidation-orders:instType=SWAP; repeatable.",
+    help="What to record, e.g. books:BTC-USDT or liquidation-orders:SWAP; repeatable.",
 )
 @click.option(
     "--channel",
     multiple=True,
     metavar="NAME",
-    help="Every channel given here, for every --instrument; repeatable.",
+    help="A channel, recorded for every --instrument; repeatable.",
 )
-@click.option("--instrument", multiple=True, metavar="ID", help="See --channel; repeatable.")
+@click.option(
+    "--instrument", multiple=True, metavar="ID", help="An instrument, for every --channel."
+)
 @click.option(
     "--url",
     metavar="BASE",
-    help="Base address, e.g. ws://127.0.0.1:8765/ws/v5; /public and so on is appended.",
+    help="Connect here, e.g. ws://127.0.0.1:8765/ws/v5; /public and so on is appended. "
+    "[OKX, by --region]",
 )
 @click.option(
     "--region",
@@ -62,7 +65,12 @@ times as much per frame, with these nearly nothing; reference counting still fre
 )
 @click.option("--demo-trading", is_flag=True, help="The venue's demo instead of the real market.")
 @click.option("--no-rest", is_flag=True, help="Do not fetch the instrument lists at the start.")
-@click.option("--duration", type=float, metavar="SECONDS", help="End so long after the first ack.")
+@click.option(
+    "--duration",
+    type=float,
+    metavar="SECONDS",
+    help="End so long after the first ack. [until stopped]",
+)
 @click.option("--frames", type=int, metavar="N", help="End after N received text frames.")
 @click.option(
     "--until-closed",
@@ -70,13 +78,23 @@ times as much per frame, with these nearly nothing; reference counting still fre
     help="End when the venue has closed every socket, instead of reconnecting.",
 )
 @click.option("--append", is_flag=True, help="Continue the capture at OUT.")
-@click.option("--segment-seconds", type=float, metavar="N", help="Length of a segment; 60.")
-@click.option("--segment-bytes", type=int, metavar="N", help="Most bytes of a segment; 64 MiB.")
+@click.option(
+    "--segment-seconds",
+    type=float,
+    metavar="N",
+    help="Seconds of data in one Parquet file. [60]",
+)
+@click.option(
+    "--segment-bytes",
+    type=int,
+    metavar="N",
+    help="A file also ends with this many bytes of data. [64 MiB]",
+)
 @click.option(
     "--sync-ms",
     type=int,
     metavar="N",
-    help="At most so long until written frames survive a power cut; 200.",
+    help="After at most so many milliseconds a frame survives a power cut. [200]",
 )
 @click.option(
     "--ping-after",
@@ -98,7 +116,7 @@ times as much per frame, with these nearly nothing; reference counting still fre
     "--connect-timeout",
     type=float,
     metavar="S",
-    help="Give up (exit 5) when nothing could be reached for so long; default: never.",
+    help="Give up (exit 5) when nothing could be reached for so long. [never]",
 )
 @click.option(
     "--no-resync",
@@ -106,7 +124,7 @@ times as much per frame, with these nearly nothing; reference counting still fre
     help="After a sequence gap, do not subscribe anew for a fresh book.",
 )
 @click.option("--note", metavar="TEXT", help="Kept in the header of a new capture.")
-@click.option("--digest", is_flag=True, help="Hash the events as delivered, to compare replays.")
+@click.option("--digest", is_flag=True, help="Hash the events as delivered; compare replay play.")
 @click.option("--json", "as_json", is_flag=True, help="Print a report on standard output.")
 def record_command(
     out: str,
