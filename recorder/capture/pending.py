@@ -70,6 +70,12 @@ class PendingRows:
         """Bytes of the payloads held."""
         return len(self._payloads)
 
+    @property
+    def mono_ns(self) -> int:
+        """Monotonic time from the first frame held to the last, ns."""
+        monos = self._integers[2]
+        return monos[-1] - monos[0]
+
     def add(self, batch: FrameBatch, index: Sequence[Index]) -> None:
         """Add frames with their routing index."""
         if not self.rows:

@@ -34,6 +34,7 @@ from recorder.capture.segment import (
     SegmentMeta,
     SegmentReader,
     SegmentWriter,
+    level_for,
 )
 from recorder.capture.tally import Tally, integrity_counts, subtract
 from recorder.errors import Damage
@@ -226,25 +227,29 @@ class _Job:
             if self._pending.rows and self._pending.payload_bytes + len(records) > BLOCK_BYTES:
                 self._flush()
                 continue
-            if not self._pending.rows and self._writer is None:
-                self._open_writer(part.ts_recv[0])
             self._pending.add(part, index[at:stop])
             at += len(part)
             if self._pending.rows == BLOCK_ROWS:
                 self._flush()
 
-    def _open_writer(self, ts_recv: int) -> None:
-        name = layout.sealed_name(self._segment, 0, 0, ts_recv, "")
+    def _flush(self) -> None:
+        if not self._pending.rows:
+            return
+        if self._writer is None:
+            self._writer = self._open_writer()
+        self._writer.add(self._pending)
+
+    def _open_writer(self) -> SegmentWriter:
+        if self._tally.first is None:
+            raise ValueError("a segment without frames has no file")
+        name = layout.sealed_name(self._segment, 0, 0, self._tally.first.ts_recv, "")
         folder = (self._root / name.path).parent
         if not folder.is_dir():
             folder.mkdir(mode=folder.parent.stat().st_mode & 0o777, exist_ok=True)
             layout.fsync_directory(folder.parent)
         self._temporary = folder / f"{self._segment:06d}.parquet{layout.UNFINISHED}"
-        self._writer = SegmentWriter(self._temporary)
-
-    def _flush(self) -> None:
-        if self._writer is not None and self._pending.rows:
-            self._writer.add(self._pending)
+        level = level_for(self._pending.payload_bytes, self._pending.mono_ns)
+        return SegmentWriter(self._temporary, level=level)
 
     def _check_trailer(self, trailer: Trailer | None, digests: list[BlockDigest]) -> None:
         if trailer is not None and (trailer.count, trailer.digests) != (

@@ -239,7 +239,10 @@ def main() -> None:
         phases: list[Phase] = []
         for work in WORK:
             talk.print(f"{work}: {frames:,} frames …")
-            phases += phases_of(work, path, frames)
+            for phase in phases_of(work, path, frames):
+                held = ", ".join(f"{phase.resident_at(at) / 1e6:,.0f}" for at in (0.1, 0.5, 1.0))
+                talk.print(f"  {phase.name}: {phase.seconds:,.0f} s, {held} MB")
+                phases.append(phase)
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     Console(width=120 if not sys.stdout.isatty() else None).print(table_of(phases, frames))
     Console().print(f"on disk: {size / frames:.1f} bytes a frame, everything included")

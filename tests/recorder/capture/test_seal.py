@@ -12,9 +12,18 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from recorder.capture.batch import batch_of
 from recorder.capture.digest import FrameDigest
+from recorder.capture.pending import PendingRows
 from recorder.capture.reader import Capture
 from recorder.capture.seal import Sealer
+from recorder.capture.segment import (
+    BUSY_LEVEL,
+    EASY_BYTES_PER_S,
+    LEVEL,
+    SegmentWriter,
+    level_for,
+)
 from recorder.capture.verify import verify
 from recorder.errors import Damage
 from recorder.frame import Frame, Kind, encode_record
@@ -113,6 +122,35 @@ def test_encodings_are_the_specified_ones(tmp_path: Path, make_frames: Any, buil
     assert set(columns["payload"].encodings) <= {"PLAIN", "RLE"}
     assert not columns["payload"].has_dictionary_page
     assert not columns["payload"].is_stats_set
+
+
+def test_the_level_is_chosen_by_how_fast_the_data_came() -> None:
+    second = 10**9
+    assert level_for(EASY_BYTES_PER_S, second) == LEVEL
+    assert level_for(EASY_BYTES_PER_S + 1, second) == BUSY_LEVEL
+    assert level_for(EASY_BYTES_PER_S, second - 1) == BUSY_LEVEL
+    assert level_for(1, -5) == BUSY_LEVEL  # a clock that fell says nothing
+
+
+def test_calm_data_is_compressed_harder_and_reads_the_same(
+    tmp_path: Path, make_frames: Any
+) -> None:
+    """Through the one difference that counts: the same frames, a thousand times as fast."""
+    sizes, digests = [], []
+    for name, step_ns in (("calm", 10**7), ("busy", 10**4)):
+        frames = make_frames(3_000, step_ns=step_ns)
+        path = tmp_path / f"{name}.parquet"
+        pending = PendingRows()
+        batch = batch_of(frames)
+        pending.add(batch, list(zip(batch.channel, batch.instrument, strict=True)))
+        writer = SegmentWriter(path, level=level_for(pending.payload_bytes, pending.mono_ns))
+        writer.add(pending)
+        writer.abandon()
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        sizes.append(group.column(7).total_compressed_size)
+        digests.append(hashlib.blake2b(b"".join(pq.read_table(path)["payload"].to_pylist())))
+    assert sizes[0] < sizes[1]
+    assert digests[0].digest() == digests[1].digest()
 
 
 def test_many_blocks_and_digest_blocks(tmp_path: Path, build: Any, monkeypatch: Any) -> None:
