@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn, cast
 
@@ -20,7 +21,15 @@ from rich.console import Console
 from recorder.clock import format_time, parse_time
 from recorder.errors import ExitCode, RecorderError, UsageError
 
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Talk(Console):
+    """A console that falls silent when nobody listens any more; rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+talk: Console = _Talk(stderr=True, highlight=False, soft_wrap=True)
 """Where commands talk to a person: standard error. Data goes to standard output."""
 
 
@@ -42,8 +51,9 @@ TIME = TimeType()
 
 
 def say(message: str) -> None:
-    """Print one line to a person (standard error)."""
-    talk.print(message, markup=False)
+    """Print one line to a person (standard error); nothing happens where nobody can read it."""
+    with suppress(OSError):  # e.g. the terminal is gone, and a recording goes on without it
+        talk.print(message, markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -7,6 +7,7 @@ warnings where standard error is no terminal: logs stay free of carriage returns
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from recorder.clock import NS_PER_MS, NS_PER_SECOND
@@ -34,8 +35,7 @@ class ProgressLine:
             return
         text = self.text(progress)
         width = shutil.get_terminal_size().columns - 1
-        self._stream.write(f"\r\x1b[2K{text[:width]}")
-        self._stream.flush()
+        self._write(f"\r\x1b[2K{text[:width]}")
         self._is_shown = True
 
     def say(self, message: str) -> None:
@@ -46,9 +46,13 @@ class ProgressLine:
     def clear(self) -> None:
         """Remove the line, so that the next output starts on a clean one."""
         if self._is_shown:
-            self._stream.write("\r\x1b[2K")
-            self._stream.flush()
+            self._write("\r\x1b[2K")
             self._is_shown = False
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # a terminal may go away while the recording goes on
+            self._stream.write(text)
+            self._stream.flush()
 
     def text(self, progress: Progress) -> str:
         """Return the line: rates since the last call, totals, lag, what went wrong."""

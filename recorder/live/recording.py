@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from recorder.capture.writer import CaptureWriter, CloseReport, WriterOptions
 from recorder.errors import ExitCode
@@ -20,6 +21,8 @@ from recorder.live.report import Progress, RecordReport, refusal_row
 from recorder.okx.hosts import hosts_at, hosts_of
 from recorder.okx.subscription import Subscription, parse_subscription
 from recorder.strategy import handler_of
+
+T = TypeVar("T")
 
 
 async def record(
@@ -60,6 +63,7 @@ async def record(
         on_event: a handler `(event, context)` or an object with `on_event`; it runs in the
             event loop, must be quick, and cannot end the recording by raising.
         on_progress: called once a second. notify: called with warnings, one sentence each.
+            Neither can end the recording by raising.
         stop: set it to end the recording; every frame received before the venue's close is stored.
         link: how sockets are kept. writer_options: how the capture is written.
 
@@ -68,6 +72,7 @@ async def record(
         StartError: the venue could not be reached in time or refused for good.
         DiskFull: the disk takes no more; what was written before is whole.
     """
+    notify, on_progress = _harmless(notify), _harmless(on_progress)
     wanted = [parse_subscription(item) if isinstance(item, str) else item for item in subscriptions]
     route_to_endpoints(wanted)
     hosts = (
@@ -139,6 +144,16 @@ async def record(
     seconds = client.seconds
     closed = await asyncio.to_thread(pipeline.close)
     return _report(pipeline, client, closed, seconds)
+
+
+def _harmless(tell: Callable[[T], None]) -> Callable[[T], None]:
+    """Return a callable that does the same and never raises: talk must not cost a frame."""
+
+    def told(what: T) -> None:
+        with suppress(Exception):
+            tell(what)
+
+    return told
 
 
 def _report(

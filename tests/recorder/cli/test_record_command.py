@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -177,3 +178,30 @@ async def test_mistakes_of_the_user_are_one_sentence_and_exit_2(
             assert not (tmp_path / "c").exists()
         assert venue.attempts == []
     assert (full / "mine.txt").read_text() == "do not touch"
+
+
+async def test_a_broken_standard_error_does_not_end_a_recording(
+    venue_of: VenueOf, tmp_path: Path
+) -> None:
+    """Whoever read the log is gone; each warning would raise, and rich would even exit."""
+
+    async def script(socket: Any) -> None:
+        await socket.until_subscribed()
+        await socket.send(b'{"event":"notice","code":"64008","msg":"soon"}')  # a warning
+        for number in range(20):
+            await socket.send(TRADE % number)
+
+    reading, writing = os.pipe()
+    async with venue_of(script) as venue:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "recorder", "record", str(tmp_path / "c"),
+            "-s", "trades:BTC-USDT", "--url", venue.url, "--no-rest", "--frames", "22", "--json",
+            stdout=PIPE, stderr=writing,
+        )  # fmt: skip
+        os.close(writing)
+        os.close(reading)
+        stdout, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == ExitCode.DONE
+    assert json.loads(stdout)["stopped_by"] == "frame count reached"
+    texts = list(Capture(tmp_path / "c").frames(kinds=[Kind.TEXT]))
+    assert [frame.payload for frame in texts[-20:]] == [TRADE % number for number in range(20)]

@@ -694,3 +694,28 @@ async def test_sealing_that_fails_is_told_once_and_ends_nothing(
     assert report.exit_code is ExitCode.DONE
     check_order(frames_of(tmp_path / "c"))
     assert list((tmp_path / "c" / "journal").iterdir()) == []
+
+
+async def test_talk_that_fails_costs_nothing(
+    venue_of: Any, tmp_path: Path, fast: LinkOptions
+) -> None:
+    """Standard error may be a pipe that nobody reads any more."""
+    told = []
+
+    def broken(what: object) -> None:
+        told.append(what)
+        raise BrokenPipeError
+
+    async def script(socket: Any) -> None:
+        await socket.until_subscribed()
+        await socket.send(b'{"event":"notice","code":"64008","msg":"soon"}')
+        await socket.send(trade(1))
+
+    async with venue_of(script) as venue:
+        report = await record(
+            tmp_path / "c", ["trades:BTC-USDT"], url=venue.url, rest=False, link=fast,
+            frames=3, notify=broken, on_progress=broken,
+        )  # fmt: skip
+    assert told
+    assert (report.exit_code, report.disconnects) == (ExitCode.DONE, 1)
+    assert data_of(frames_of(tmp_path / "c")) == [trade(1)]
