@@ -101,6 +101,13 @@ def play_command(
         print_json(report)
     else:
         _print(report, has_strategy=strategy is not None)
+    if not report.frames:
+        info = opened.info()
+        if info.start is not None and info.end is not None:
+            say(
+                f"warning: no frame was played; {capture} runs from {format_time(info.start)} "
+                f"to {format_time(info.end)}"
+            )
     say_problems(report.problems, lost_rows=report.lost_rows, torn_tail=report.torn_tail)
     return report.exit_code
 

@@ -86,6 +86,14 @@ def path(whole: list[Frame], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_capture(folder / "c", whole, segment_seconds=4)
 
 
+def test_play_of_a_window_with_nothing_in_it_says_where_the_capture_lies(path: Path) -> None:
+    done = replay("play", path, "--start", "2099-01-01")
+    assert b"0 frames" in done.stdout
+    said = done.stderr.decode()
+    assert "warning: no frame was played" in said
+    assert str(format_time(START))[:16] in said
+
+
 def test_play_without_a_strategy_counts(path: Path) -> None:
     out = replay("play", path).stdout.decode()
     trades = sum(1 for event in Capture(path).events() if type(event).__name__ == "Trade")

@@ -375,3 +375,14 @@ def test_memory_is_bounded_by_blocks_not_by_the_capture(tmp_path: Path, build: A
     count, growth_kib = map(int, done.stdout.split())
     assert count == 6_000
     assert growth_kib < 48 * 1024
+
+
+@pytest.mark.parametrize("read", [Capture.frames, Capture.events])
+@pytest.mark.parametrize("option", ["channels", "instruments"])
+def test_a_lone_name_is_no_list_of_letters(
+    read: Any, option: str, tmp_path: Path, build: Any, make_frames: Any
+) -> None:
+    build(tmp_path / "c", make_frames(50))
+    capture = Capture(tmp_path / "c")
+    with pytest.raises(UsageError, match=rf"expected a list of {option}, received 'trades'"):
+        list(read(capture, **{option: "trades"}))
