@@ -95,11 +95,13 @@ class QueryReport(msgspec.Struct, frozen=True):
         exit_code: done; loss where the capture declares some; failed where a part could not be
             read (see problems) and the result lacks it.
         problems: the parts passed over.
+        torn_tail: a recorder died; the capture is not recovered yet.
     """
 
     rows: int
     exit_code: ExitCode
     problems: list[Problem]
+    torn_tail: bool = False
 
 
 def connect(capture: Capture | str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
@@ -205,7 +207,7 @@ def _run(
     if not report.lost_rows and re.search(r"\b(frames|sessions)\b", sql, re.IGNORECASE):
         lost = "SELECT count(*) FROM frames WHERE kind = 'lost'"
         ((report.lost_rows,),) = connection.execute(lost).fetchall()
-    return QueryReport(rows, report.exit_code, report.problems)
+    return QueryReport(rows, report.exit_code, report.problems, report.torn_tail)
 
 
 def _first_line(error: duckdb.Error) -> str:
@@ -253,8 +255,10 @@ def _attach_snapshot(
     # A segment that cannot be read still has its numbers: a scan of them says what is missing.
     named = snapshot.sealed[-1].last_seq if snapshot.sealed else -1
     has_more = len(sealed) < len(snapshot.sources)
-    gaps, last_seq = _between(capture, sealed, has_more=has_more, named=named)
+    tail = ReadReport()
+    gaps, last_seq = _between(capture, sealed, tail, has_more=has_more, named=named)
     extent = Extent(capture, snapshot, last_seq, gaps)
+    extent.report.torn_tail = tail.torn_tail  # scans stop before it
     connection.register("journal_frames", FrameScan(extent))
     of_frames = {name: _FRAME_COMMENTS[name] for name in FRAMES.names}
     _comment(connection, "journal_frames", "Frames that are not in Parquet yet", of_frames)
@@ -282,11 +286,17 @@ def _attach_snapshot(
 
 
 def _between(
-    capture: Capture, sealed: Sequence[SealedSource], *, has_more: bool, named: int
+    capture: Capture,
+    sealed: Sequence[SealedSource],
+    tail: ReadReport,
+    *,
+    has_more: bool,
+    named: int,
 ) -> tuple[list[tuple[int, int]], int]:
     """Return the seq ranges that are not in these segments, and the last seq of the capture.
 
     Args:
+        tail: is told what the end of the capture looks like.
         named: last number that the name of a segment promises, readable or not; -1: none.
     """
     last_seq = sealed[-1].last_seq if sealed else -1
@@ -298,7 +308,7 @@ def _between(
         if source.first_seq > expected:
             gaps.append((expected, source.first_seq - 1))
         expected = source.last_seq + 1
-    for batch in capture.batches(first_seq=expected, report=ReadReport()):
+    for batch in capture.batches(first_seq=expected, report=tail):
         last_seq = batch.seq[-1]
     last_seq = max(last_seq, named)
     if last_seq >= expected:

@@ -55,7 +55,7 @@ def query_command(capture: Path, sql: str, form: str, output: Path | None) -> Ex
         raise UsageError("expected a file for Parquet, not a terminal; add -o FILE or a pipe")
     with quiet_pipe(), _target(output) as file:
         report = query(opened, sql, format=form, output=file)
-    say_problems(report.problems, lost_rows=0, torn_tail=False)
+    say_problems(report.problems, lost_rows=0, torn_tail=report.torn_tail)
     return report.exit_code
 
 
