@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from replay.simulator import simulate as simulate
     from replay.sql import connect as connect
     from replay.sql import query as query
+    from replay.sql import refresh as refresh
 
 _HOME = {
     "PlayReport": "replay.player",
     "connect": "replay.sql",
     "play": "replay.player",
     "query": "replay.sql",
+    "refresh": "replay.sql",
     "serve": "replay.server",
     "simulate": "replay.simulator",
 }

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from recorder.book import Book, Books
 from recorder.capture.digest import EventDigest, FrameDigest
-from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reader import Capture, ReadReport, names_to_keep
 from recorder.clock import NS_PER_MS, NS_PER_SECOND, DataClock
 from recorder.event import EVENT_TYPES, Event
 from recorder.frame import Frame, Kind
@@ -95,8 +95,8 @@ def play(
     wanted = _Wanted(
         start,
         end,
-        None if channels is None else tuple(channels),
-        None if instruments is None else tuple(instruments),
+        names_to_keep(channels, "channels"),
+        names_to_keep(instruments, "instruments"),
     )
     replay = _Replay(
         capture,
@@ -116,8 +116,8 @@ class _Wanted(NamedTuple):
 
     start: int | None
     end: int | None
-    channels: tuple[str, ...] | None
-    instruments: tuple[str, ...] | None
+    channels: frozenset[str] | None
+    instruments: frozenset[str] | None
 
     @property
     def is_filtered(self) -> bool:

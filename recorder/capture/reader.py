@@ -104,8 +104,8 @@ class Capture:
         selection = Selection(
             first_seq=max(first_seq or 0, 0),
             last_seq=last_seq,
-            channels=_names(channels, "channels"),
-            instruments=_names(instruments, "instruments"),
+            channels=names_to_keep(channels, "channels"),
+            instruments=names_to_keep(instruments, "instruments"),
             connections=None if connections is None else frozenset(connections),
             kinds=None if kinds is None else frozenset(kinds),
         )
@@ -131,8 +131,8 @@ class Capture:
         choose whose events come out.
         """
         wanted = Selection(
-            channels=_names(channels, "channels"),
-            instruments=_names(instruments, "instruments"),
+            channels=names_to_keep(channels, "channels"),
+            instruments=names_to_keep(instruments, "instruments"),
             connections=None if connections is None else frozenset(connections),
             kinds=None if kinds is None else frozenset(kinds),
         )
@@ -210,7 +210,7 @@ class Capture:
                     yield from events
 
 
-def _names(names: Iterable[str] | None, option: str) -> frozenset[str] | None:
+def names_to_keep(names: Iterable[str] | None, option: str) -> frozenset[str] | None:
     """Return the names to keep; a lone text would be taken for a list of its letters."""
     if isinstance(names, str):
         raise UsageError(f"expected a list of {option}, received {names!r}; write [{names!r}]")

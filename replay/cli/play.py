@@ -197,10 +197,11 @@ def _print(report: PlayReport, *, has_strategy: bool) -> None:
     requested = report.requested_speed
     asked = requested if isinstance(requested, str) else f"{requested:g}x"
     reached = "-" if report.achieved_speed is None else f"{report.achieved_speed:,.6g}x"
+    # At max nothing is due at a time, so nothing is late.
+    late = "" if isinstance(requested, str) else f", latest {report.max_lag_ms:.3f} ms late"
     lines.append(
         f"{report.frames:,} frames, {report.events:,} events in {report.seconds:.3f} s "
-        f"({rate:,.0f} events/s; speed {asked}, reached {reached}, "
-        f"latest {report.max_lag_ms:.3f} ms late)"
+        f"({rate:,.0f} events/s; speed {asked}, reached {reached}{late})"
     )
     if report.input_digest is not None:
         lines.append(f"input digest   {report.input_digest}")

@@ -302,3 +302,8 @@ def test_real_sessions_give_one_digest_at_two_speeds(real_traffic: Path, tmp_pat
         second = play(out, speed=100_000, digest=True)
         assert first.output_digest == second.output_digest
         assert first.input_digest == second.input_digest == Capture(out).info().input_digest
+
+
+def test_a_lone_name_is_no_list_of_letters(path: Path) -> None:
+    with pytest.raises(UsageError, match="expected a list of channels, received 'trades'"):
+        play(path, channels="trades")
