@@ -29,7 +29,7 @@ from rich.text import Text
 from recorder.capture.reader import Capture
 from recorder.capture.verify import verify
 from recorder.console import say, talk
-from recorder.errors import CheckFailed, RecorderError
+from recorder.errors import CheckFailed, RecorderError, UsageError
 from recorder.event import BookUpdate, Event, SequenceGap, Subscribed, Trade
 from recorder.frame import Kind
 from recorder.okx.route import is_push, route
@@ -139,8 +139,14 @@ def demo(
 
     Raises:
         CheckFailed: a proof failed; the sentence says which and where.
+        UsageError: there is something at `out` already.
         RecorderError: the server or the recorder did not do its part.
     """
+    if out is not None and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        found = "a directory with files" if out.is_dir() else "a file"
+        raise UsageError(
+            f"expected nothing at {out} yet, found {found}; choose another name for --out"
+        )
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="okx-recorder-demo-") as scratch:
         source = capture or (DATASET if DATASET.is_dir() else _simulated(Path(scratch)))

@@ -81,3 +81,15 @@ def test_a_wrong_path_is_one_sentence(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert "expected a capture" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("taken", ["file", "directory"])
+def test_a_place_that_is_taken_is_refused_before_anything_starts(
+    session: Path, tmp_path: Path, taken: str
+) -> None:
+    out = tmp_path / "out"
+    out.write_text("mine") if taken == "file" else (out / "mine").mkdir(parents=True)
+    refused = demo("--capture", session, "--out", out)
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"error: expected nothing at {out} yet, found a {taken}")
