@@ -136,7 +136,7 @@ def _is_blank(path: Path) -> bool:
 def _taken(path: Path, entry: str) -> CaptureExists:
     return CaptureExists(
         f"expected nothing at {path} yet, found a directory with {entry}; choose another name, "
-        f"or give --append to continue a capture"
+        f"or continue a capture with `recorder record --append`"
     )
 
 
