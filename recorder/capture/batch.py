@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from recorder.frame import KINDS, RECORD, Frame, Kind
-from recorder.okx.route import route
+from recorder.okx.route import NOWHERE, route, routes
 
 BATCH_ROWS = 8192
 
@@ -23,6 +23,17 @@ def index_of(kind: Kind, payload: bytes) -> Index:
     if kind is Kind.TEXT or kind is Kind.SENT:
         return route(payload)
     return None, None
+
+
+def indexes_of(kinds: Sequence[Kind], payloads: Sequence[bytes]) -> list[Index]:
+    """Return `index_of` each frame."""
+    index = routes(payloads)
+    text, sent = Kind.TEXT, Kind.SENT
+    if kinds.count(text) < len(kinds):
+        for position, kind in enumerate(kinds):
+            if kind is not text and kind is not sent:
+                index[position] = NOWHERE
+    return index
 
 
 class FrameBatch:
@@ -157,7 +168,7 @@ def _routed(
     payloads: list[bytes],
 ) -> FrameBatch:
     def index() -> tuple[list[str | None], list[str | None]]:
-        pairs = list(map(index_of, kinds, payloads))
+        pairs = indexes_of(kinds, payloads)
         return [channel for channel, _ in pairs], [instrument for _, instrument in pairs]
 
     return FrameBatch(seq, ts_recv, ts_mono, connection, kinds, payloads, index)

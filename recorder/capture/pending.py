@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import Any
 
 import pyarrow
@@ -63,12 +63,8 @@ class PendingRows:
         self._keys = _Codes()
         self._codes = array("i")
         self._ends = array("i", [0])
-        self._payloads = bytearray()
-
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of the payloads held."""
-        return len(self._payloads)
+        self._payloads: list[bytes] = []  # those of one batch, joined
+        self.payload_bytes = 0
 
     @property
     def mono_ns(self) -> int:
@@ -84,12 +80,13 @@ class PendingRows:
         self.rows += len(batch)
         columns = (batch.seq, batch.ts_recv, batch.ts_mono, batch.connection)
         for packed, values in zip(self._integers, columns, strict=True):
-            packed.extend(values)
-        self._kinds.extend(batch.kind)
-        self._codes.extend(map(self._keys.__getitem__, index))
-        sizes = map(len, batch.payload)
-        self._ends.extend(islice(accumulate(sizes, initial=len(self._payloads)), 1, None))
-        self._payloads += b"".join(batch.payload)
+            packed.extend(array(packed.typecode, values))  # from a list it would go one by one
+        self._kinds.extend(array("b", batch.kind))
+        self._codes.extend(array("i", list(map(self._keys.__getitem__, index))))
+        ends = list(accumulate(map(len, batch.payload), initial=self.payload_bytes))
+        self._ends.extend(array("i", ends)[1:])
+        self._payloads.append(b"".join(batch.payload))
+        self.payload_bytes = ends[-1]
 
     def take_table(self) -> Any:
         """Return the rows ordered by (channel, instrument, seq), None first; hold none then."""
@@ -102,7 +99,9 @@ class PendingRows:
         order = pc.array_sort_indices(pa.array(ranks, pa.int32()).take(codes))
         codes = codes.take(order)
         payload = pa.Array.from_buffers(
-            pa.binary(), rows, [None, pa.py_buffer(self._ends), pa.py_buffer(self._payloads)]
+            pa.binary(),
+            rows,
+            [None, pa.py_buffer(self._ends), pa.py_buffer(b"".join(self._payloads))],
         )
         kinds = _packed(pa.int8(), self._kinds)
         seq, ts_recv, ts_mono, connection = self._integers

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
-from recorder.capture.batch import batch_of_records, index_of
+from recorder.capture.batch import batch_of_records, indexes_of
 from recorder.capture.block import Selection
 from recorder.capture.checkpoint import interpreter_before, read_checkpoint, write_checkpoint
 from recorder.capture.digest import (
@@ -217,7 +217,7 @@ class _Job:
 
     def _take(self, records: bytes) -> None:
         batch = batch_of_records(records)
-        index = list(map(index_of, batch.kind, batch.payload))
+        index = indexes_of(batch.kind, batch.payload)
         self._tally.add(batch, self.interpreter.step)
         self._tally.add_channels(batch, index)
         at = 0

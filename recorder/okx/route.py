@@ -6,6 +6,7 @@ arguments, or about none, has neither.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from recorder.okx.responses import UNREADABLE
 
 _PREFIX = b'{"arg":{"channel":"'
+_HEAD_BYTES = 1024
 
 
 class _Argument(msgspec.Struct, gc=False):
@@ -56,7 +58,7 @@ def route(payload: bytes) -> Route:
     if payload.startswith(_PREFIX):
         # A few hundred arguments make millions of frames: the heads repeat.
         head = payload[: payload.find(b"}")]
-        if len(head) < 1024:
+        if len(head) < _HEAD_BYTES:
             found = _route_of_head(head)
             if found is not None:
                 return found
@@ -71,6 +73,20 @@ def route(payload: bytes) -> Route:
     if message.args is not None and len(message.args) == 1:
         return _of_argument(message.args[0])
     return NOWHERE
+
+
+def routes(payloads: Iterable[bytes]) -> list[Route]:
+    """Return `route` of each payload, at half the cost of calling it for each."""
+    found: list[Route] = []
+    add, of_head = found.append, _route_of_head
+    for payload in payloads:
+        if payload.startswith(_PREFIX):
+            head = payload[: payload.find(b"}")]
+            known = of_head(head) if len(head) < _HEAD_BYTES else None
+            add(route(payload) if known is None else known)
+        else:
+            add(route(payload))
+    return found
 
 
 class _Envelope(msgspec.Struct, gc=False):

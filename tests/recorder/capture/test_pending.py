@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from recorder.capture.batch import batch_of, batch_of_records, index_of
+from recorder.capture.batch import batch_of, batch_of_records, index_of, indexes_of
 from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.digest import record_runs
 from recorder.capture.pending import PendingRows
@@ -80,7 +80,11 @@ def test_records_put_together_by_arrow_are_the_canonical_ones(make_frames: Any) 
 def test_records_become_a_batch_and_nothing_else_does(make_frames: Any) -> None:
     frames: list[Frame] = make_frames(50)
     records = b"".join(map(encode_record, frames))
-    assert list(batch_of_records(records).frames()) == frames
+    batch = batch_of_records(records)
+    assert list(batch.frames()) == frames
+    index = [index_of(f.kind, f.payload) for f in frames]
+    assert indexes_of(batch.kind, batch.payload) == index
+    assert list(zip(batch.channel, batch.instrument, strict=True)) == index
     with pytest.raises(ValueError, match="cut short"):
         batch_of_records(records + b"\0" * (RECORD.size - 1))
     with pytest.raises(ValueError, match="out of range"):

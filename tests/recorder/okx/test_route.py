@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.okx.route import route
+from recorder.okx.route import route, routes
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,19 @@ from recorder.okx.route import route
 )
 def test_route(payload: bytes, expected: tuple[str | None, str | None]) -> None:
     assert route(payload) == expected
+
+
+def test_many_at_once_are_routed_as_each_alone() -> None:
+    payloads = [
+        b'{"arg":{"channel":"trades","instId":"ELM-USDT"},"data":[]}',
+        b'{"arg":{"channel":"trades","instId":"x}y"},"data":[]}',
+        b'{"arg":{"channel":"trades","instId":"x"',
+        b'{"arg":{"channel":"trades","extra":{"a":1},"instId":"E"},"data":[]}',
+        b'{"arg":{"channel":"' + b"c" * 2000 + b'","instId":"E"},"data":[]}',
+        b'{"op":"subscribe","args":[{"channel":"books","instId":"E"}]}',
+        b"pong",
+        b"",
+        b"\xff",
+    ]
+    assert routes(payloads * 2) == [route(payload) for payload in payloads * 2]
+    assert routes([]) == []
