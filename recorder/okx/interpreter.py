@@ -36,6 +36,7 @@ from recorder.okx import checkpoint
 from recorder.okx.chains import Chains, Integrity
 from recorder.okx.checkpoint import ConnectionState
 from recorder.okx.parser import parser_of
+from recorder.okx.responses import unrecognized
 
 __all__ = ["Integrity", "Interpreter"]
 
@@ -85,15 +86,20 @@ class Interpreter:
     def step(self, frame: Frame) -> list[Event]:
         """Return the frame's events, derived ones last, after changing the state by them.
 
-        Frames are given in `seq` order. Never raises, whatever the bytes.
+        Frames are given in `seq` order. Never raises, whatever the bytes: should a fault of ours
+        surface here, the frame is `Unrecognized`, in every process that steps over it alike.
         """
-        events = self._parse(frame)
-        if events:
-            react = self._reactions.get(type(events[0]))
-            if react is not None:
-                react(frame, events)
-        elif frame.kind is Kind.SENT:
-            self._on_sent(frame)
+        try:
+            events = self._parse(frame)
+            if events:
+                react = self._reactions.get(type(events[0]))
+                if react is not None:
+                    react(frame, events)
+            elif frame.kind is Kind.SENT:
+                self._on_sent(frame)
+        except Exception as fault:  # noqa: BLE001 - a recording of weeks must not end by it
+            self.integrity.unrecognized += 1
+            return unrecognized(frame, f"interpreter fault: {type(fault).__name__}")
         return events
 
     def subscriptions(self, connection: int) -> list[dict[str, Any]]:

@@ -486,3 +486,14 @@ def test_every_derived_event_can_be_written() -> None:
     tape.snapshot()
     for event in tape.book("update", prev=11, seq_id=12):
         assert encode_event(event).startswith(b'{"type":"')
+
+
+def test_a_fault_of_ours_is_an_event_too() -> None:
+    tape = Tape()
+    # A str where bytes belong stands for any fault of the code behind `step`.
+    broken: Any = '{"arg":{"channel":"books"}}'
+    events = tape.interpreter.step(Frame(0, 10**18, 0, 3, Kind.TEXT, broken))
+    assert [type(event).__name__ for event in events] == ["Unrecognized"]
+    assert events[0].reason == "interpreter fault: TypeError"  # type: ignore[attr-defined]
+    assert tape.interpreter.integrity.unrecognized == 1
+    assert tape.step(Kind.TEXT, "pong") != []
