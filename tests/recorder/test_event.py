@@ -19,7 +19,9 @@ def test_the_union_is_closed_and_complete() -> None:
         for value in vars(vocabulary).values()
         if isinstance(value, type) and issubclass(value, Event) and value is not Event
     ]
-    assert defined == list(EVENT_TYPES)
+    assert len(EVENT_TYPES) == len(set(EVENT_TYPES))
+    assert set(defined) == set(EVENT_TYPES) == set(Event.__subclasses__())
+    assert {kind.__name__ for kind in EVENT_TYPES} <= set(vocabulary.__all__)
     assert list(VIEW_NAMES) == list(EVENT_TYPES)
     assert len(set(VIEW_NAMES.values())) == len(VIEW_NAMES)
 
