@@ -192,6 +192,29 @@ def test_recovered_from_damage(tmp_path: Path) -> None:
     assert verify(tmp_path / "c").ok
 
 
+@pytest.mark.parametrize("gone", [0, 2])
+def test_a_segment_that_is_gone_is_missed(tmp_path: Path, gone: int) -> None:
+    options = WriterOptions(segment_bytes=30_000)
+    with CaptureWriter(tmp_path / "c", options=options) as writer:
+        writer.write(small_frames(3_000))
+    path = sorted(tmp_path.glob("c/frames/*/*"))[gone]
+    first_seq, last_seq = map(int, path.name.split("-")[1:3])
+    path.unlink()
+    with pytest.raises(ValueError, match="seq in segment"):
+        list(IndependentReader(tmp_path / "c").frames())
+    with pytest.raises(Damage, match=f"expected frame {first_seq} before"):
+        list(Capture(tmp_path / "c").frames())
+    report = ReadReport()
+    assert len(list(Capture(tmp_path / "c").frames(report=report))) == 2_999 - last_seq + first_seq
+    (problem,) = report.problems
+    assert (problem.first_seq, problem.last_seq) == (first_seq, last_seq)
+    info = Capture(tmp_path / "c").info()
+    assert (info.problems, info.input_digest) == ([problem], None)
+    assert problem in verify(tmp_path / "c").problems
+    assert len(list(Capture(tmp_path / "c").frames(first_seq=last_seq + 1))) == 2_999 - last_seq
+    assert len(list(Capture(tmp_path / "c").frames(last_seq=first_seq - 1))) == first_seq
+
+
 # --- old captures stay readable ----------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, groupby
+from pathlib import Path
 
 import msgspec
 
@@ -85,13 +86,19 @@ def serve(
         SourceGone: take a new snapshot and go on from there.
     """
     position = 0
+    before: SealedSource | None = None
     for is_sealed, sources in groupby(
         snapshot.sources, key=lambda source: isinstance(source, SealedSource)
     ):
         if is_sealed:
             chosen = [source for source in sources if isinstance(source, SealedSource)]
+            if chosen[0] is snapshot.sources[0]:
+                hole = missing_before(snapshot.root, None, chosen[0], chosen[0].first_seq, wanted)
+                if hole is not None:
+                    _met(hole, report)
             yield from _serve_sealed(snapshot, chosen, wanted, report)
-            position = chosen[-1].last_seq + 1
+            before = chosen[-1]
+            position = before.last_seq + 1
             if not _up_to(wanted, position):
                 return  # damage behind what is wanted is nobody's business here
             continue
@@ -105,6 +112,11 @@ def serve(
             except FileNotFoundError as error:
                 raise SourceGone(source.path, position) from error
             with journal:
+                if before is not None or source is snapshot.sources[0]:
+                    hole = missing_before(snapshot.root, before, source, journal.first_seq, wanted)
+                    if hole is not None:
+                        _met(hole, report)
+                    before = None
                 last_seq = yield from _serve_journal(snapshot, source, journal, wanted, report)
             if last_seq is None:
                 return
@@ -113,6 +125,43 @@ def serve(
 
 def _up_to(wanted: Selection, seq: int) -> bool:
     return wanted.last_seq is None or seq <= wanted.last_seq
+
+
+def missing_before(
+    root: Path,
+    before: SealedSource | None,
+    source: SealedSource | JournalSource,
+    first_seq: int,
+    wanted: Selection,
+) -> Damage | None:
+    """Return the damage where wanted numbers are missing before a source, None if all are there.
+
+    Args:
+        before: the sealed segment that comes before it, None where the capture begins.
+        first_seq: the number the source begins with.
+    """
+    expected = 0 if before is None else before.last_seq + 1
+    if first_seq <= max(expected, wanted.first_seq):
+        return None
+    if before is not None:  # a `lost` row at its end may account for them
+        try:
+            reader = SegmentReader(root, before.path, before.segment)
+        except (Damage, FileNotFoundError):
+            return None  # told where that one is read
+        reader.close()
+        expected = reader.meta.next_seq
+    missing = max(expected, wanted.first_seq)
+    if first_seq <= missing or not _up_to(wanted, missing):
+        return None
+    return Damage(
+        f"expected frame {missing} before {source.path}, found that numbers up to "
+        f"{first_seq - 1} are missing; restore the segments that held them from a copy",
+        file=source.path,
+        cause="numbers missing",
+        segment=source.segment,
+        first_seq=missing,
+        last_seq=first_seq - 1,
+    )
 
 
 def _met(damage: Damage, report: ReadReport | None) -> None:
@@ -183,7 +232,13 @@ def _parts(
     wanted: Selection,
     report: ReadReport | None,
 ) -> Iterator[_Part | SourceGone]:
+    before: SealedSource | None = None
     for source in sources:
+        if before is not None:
+            hole = missing_before(snapshot.root, before, source, source.first_seq, wanted)
+            if hole is not None:
+                _met(hole, report)
+        before = source
         if source.last_seq < wanted.first_seq or not _up_to(wanted, source.first_seq):
             continue
         try:

@@ -87,7 +87,7 @@ class _Verifier:
         self._digest = FrameDigest()
         self._interpreter: Interpreter | None = Interpreter()
         self._integrity: dict[str, int] = {}
-        self._expected: int | None = None
+        self._expected: int | None = 0
         self._carry: Carry | None = None
         self._file = ""
         self._segment: int | None = None
