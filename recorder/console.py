@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -108,8 +109,11 @@ def run(command: click.Command) -> NoReturn:
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(ExitCode.USAGE)
+    except click.ClickException as error:
+        say(f"error: {_sentence(error)}")
         sys.exit(ExitCode.USAGE)
     except click.Abort:
         sys.exit(130)
@@ -129,6 +133,16 @@ def run(command: click.Command) -> NoReturn:
         _give_up_stdout()
         sys.exit(ExitCode.DISK_FULL if error.errno == errno.ENOSPC else ExitCode.FAILED)
     sys.exit(int(result) if isinstance(result, int) else 0)
+
+
+def _sentence(error: click.ClickException) -> str:
+    """Return what click says as one line; our own sentences say what to do themselves."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    said = said[:1].lower() + said[1:].replace(". (Did", " (did")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None or re.search(r"\bexpected ", said):
+        return said
+    return f"{said}; try '{context.command_path} --help'"
 
 
 def _give_up_stdout() -> None:

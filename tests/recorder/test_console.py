@@ -60,3 +60,25 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(arguments: tuple[str
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: expected to read or write standard output, but the system said")
     assert done.returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("recorder record --nope x", "error: no such option '--nope' (did you mean one of: "),
+        ("recorder record", "error: missing argument 'OUT'; try 'recorder record --help'"),
+        ("recorder recod", "error: no such command 'recod'"),
+        ("recorder info a b", "error: got unexpected extra argument (b); try"),
+        ("replay cat c --start soon", "error: invalid value for '--start': expected a time as RFC"),
+        ("replay cat c --as foo", "error: invalid value for '--as': 'foo' is not one of"),
+    ],
+)
+def test_a_usage_error_is_one_line(arguments: str, said: str) -> None:
+    program, *rest = arguments.split()
+    code = f"import sys; sys.argv[0] = {program!r}; from {program}.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *rest], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(said)
