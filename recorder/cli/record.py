@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import click
 
 from recorder.cli.progress import ProgressLine
 from recorder.console import print_json, say
-from recorder.errors import ExitCode
+from recorder.errors import ExitCode, UsageError
 from recorder.okx.hosts import REGIONS
 from recorder.okx.subscription import Subscription, cross_subscriptions, parse_subscription
 
@@ -29,6 +30,9 @@ Events and frames are structs that the collector does not track, so almost every
 vain is what the handlers keep: with the default (700, 10, 10) retained events cost up to three
 times as much per frame, with these nearly nothing; reference counting still frees the rest at once.
 """
+
+
+_OUT_OF_RANGE = re.compile(r"expected ([a-z_]+) above ")
 
 
 @click.command(name="record")
@@ -155,13 +159,14 @@ def record_command(
     from recorder.live import LinkOptions, record
 
     wanted = _wanted(subscribe, channel, instrument)
-    link = LinkOptions(ping_after=ping_after, pong_timeout=pong_timeout, resync=not no_resync)
     given: dict[str, Any] = {
         "segment_seconds": segment_seconds,
         "segment_bytes": segment_bytes,
         "sync_ms": sync_ms,
     }
-    writer_options = WriterOptions(**{k: v for k, v in given.items() if v is not None})
+    with _named_as_options():
+        link = LinkOptions(ping_after=ping_after, pong_timeout=pong_timeout, resync=not no_resync)
+        writer_options = WriterOptions(**{k: v for k, v in given.items() if v is not None})
     gc.set_threshold(*GC_THRESHOLDS)
     line = ProgressLine(sys.stderr)
 
@@ -181,13 +186,26 @@ def record_command(
             )
 
     try:
-        report = asyncio.run(main())
+        with _named_as_options():
+            report = asyncio.run(main())
     finally:
         line.clear()
     say(line.summary(report, out))
     if as_json:
         print_json(report)
     return ExitCode(report.exit_code)
+
+
+@contextmanager
+def _named_as_options() -> Iterator[None]:
+    """Name an argument of Python that is out of range as the option it came from."""
+    try:
+        yield
+    except UsageError as error:
+        if found := _OUT_OF_RANGE.match(str(error)):
+            option = "--" + found[1].replace("_", "-")
+            raise UsageError(f"expected {option}{str(error)[found.end(1) :]}") from error
+        raise
 
 
 def _wanted(

@@ -24,6 +24,7 @@ from recorder.okx.subscription import Subscription
 
 _CONGESTION_LOOK_SECONDS = 0.02
 _WARNINGS_TOLD = 20
+_NORMAL = 1000  # the close code of a proper end, RFC 6455 section 7.4.1
 
 
 class Watcher(Protocol):
@@ -158,8 +159,9 @@ class Endpoint:
             raise
         finally:
             self._set_timer(None)
-        self._tell(closed)
         self._again = self._watcher.on_disconnected(self, closed)
+        if self._again or closed.code != _NORMAL:  # a proper end, and the last one, is no news
+            self._tell(closed)
         if not closed.opened:
             return None
         return (read_clocks().ts_mono - self._opened_at) / NS_PER_SECOND

@@ -180,6 +180,33 @@ async def test_mistakes_of_the_user_are_one_sentence_and_exit_2(
     assert (full / "mine.txt").read_text() == "do not touch"
 
 
+@pytest.mark.parametrize(
+    "option", ["--segment-seconds", "--segment-bytes", "--sync-ms", "--ping-after",
+               "--pong-timeout", "--duration", "--frames", "--connect-timeout"],
+)  # fmt: skip
+async def test_a_number_out_of_range_is_named_as_the_option(tmp_path: Path, option: str) -> None:
+    code, stdout, stderr = await run(tmp_path / "c", "-s", "books:BTC-USDT", option, "0")
+    assert (code, stdout) == (ExitCode.USAGE, "")
+    assert stderr.startswith(f"error: expected {option} above 0")
+    assert stderr.count("\n") == 1
+    assert not (tmp_path / "c").exists()
+
+
+async def test_the_end_that_was_asked_for_is_no_warning(venue_of: VenueOf, tmp_path: Path) -> None:
+    async def script(socket: Any) -> None:
+        await socket.until_subscribed()
+        await socket.send(TRADE % 1)
+
+    async with venue_of(script) as venue:
+        code, _, stderr = await run(
+            tmp_path / "c", "-s", "trades:BTC-USDT", "--url", venue.url, "--no-rest",
+            "--until-closed",
+        )  # fmt: skip
+    assert code == ExitCode.DONE
+    assert "warning" not in stderr
+    assert "closed by the venue" in stderr  # why it ended is still said
+
+
 async def test_a_broken_standard_error_does_not_end_a_recording(
     venue_of: VenueOf, tmp_path: Path
 ) -> None:
