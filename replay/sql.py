@@ -19,8 +19,9 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import msgspec
 
+from recorder.capture.holes import missing_by_name
 from recorder.capture.reader import Capture, Problem, ReadReport
-from recorder.capture.snapshot import SealedSource
+from recorder.capture.snapshot import SealedSource, SourceGone
 from recorder.errors import Damage, ExitCode, UsageError
 from replay.extent import Extent
 from replay.results import FORMATS, Output, Spool, write_result
@@ -239,6 +240,8 @@ def _attach(
     while True:
         try:
             return _attach_snapshot(connection, capture, refused)
+        except SourceGone:
+            continue  # sealed while it was listed
         except duckdb.Error as error:
             # A view over Parquet looks at its files when it is made.
             segment = _SEGMENT.search(str(error))
@@ -259,6 +262,10 @@ def _attach_snapshot(
     gaps, last_seq = _between(capture, sealed, tail, has_more=has_more, named=named)
     extent = Extent(capture, snapshot, last_seq, gaps)
     extent.report.torn_tail = tail.torn_tail  # scans stop before it
+    for hole in missing_by_name(snapshot):  # DuckDB reads files and asks for nothing between them
+        extent.report.add(hole)
+    known = extent.report.problems
+    known += [problem for problem in tail.problems if problem not in known]
     connection.register("journal_frames", FrameScan(extent))
     of_frames = {name: _FRAME_COMMENTS[name] for name in FRAMES.names}
     _comment(connection, "journal_frames", "Frames that are not in Parquet yet", of_frames)

@@ -41,6 +41,10 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             self.channels is self.instruments is None and self.connections is self.kinds is None
         )
 
+    def reaches(self, seq: int) -> bool:
+        """Tell whether a number lies before the end of the seq bounds."""
+        return self.last_seq is None or seq <= self.last_seq
+
     def wants(self, frame: Frame, index: Index) -> bool:
         """Tell whether a frame passes everything but the seq bounds."""
         return (

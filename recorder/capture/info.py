@@ -15,10 +15,11 @@ import msgspec
 from recorder.capture.block import Selection
 from recorder.capture.checkpoint import interpreter_before
 from recorder.capture.digest import BLOCK_SHIFT, BlockDigest, FrameDigest
+from recorder.capture.holes import missing_by_name
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader
-from recorder.capture.serve import Problem, ReadReport, SourceGone, missing_before, serve
-from recorder.capture.snapshot import JournalSource, Snapshot
+from recorder.capture.serve import Problem, ReadReport, serve
+from recorder.capture.snapshot import JournalSource, Snapshot, SourceGone
 from recorder.capture.tally import Tally, integrity_counts
 from recorder.errors import Damage, ExitCode, RecorderError
 
@@ -190,13 +191,9 @@ def _info(capture: Capture, snapshot: Snapshot) -> CaptureInfo:
     )
     report = ReadReport()
     total = _Sum(info)
-    for before, source in zip((None, *snapshot.sources), snapshot.sources, strict=False):
-        if isinstance(source, JournalSource):
-            continue
-        if not isinstance(before, JournalSource):
-            hole = missing_before(snapshot.root, before, source, source.first_seq, Selection())
-            if hole is not None:
-                report.add(hole)
+    for hole in missing_by_name(snapshot):
+        report.add(hole)
+    for source in snapshot.sealed:
         info.disk_bytes += (snapshot.root / source.path).stat().st_size
         try:
             reader = SegmentReader(snapshot.root, source.path, source.segment)

@@ -17,8 +17,8 @@ import msgspec
 from recorder.capture import layout
 from recorder.capture.batch import FrameBatch
 from recorder.capture.block import Selection
-from recorder.capture.serve import Problem, ReadReport, SourceGone, serve
-from recorder.capture.snapshot import Snapshot, take_snapshot
+from recorder.capture.serve import Problem, ReadReport, serve
+from recorder.capture.snapshot import Snapshot, SourceGone, take_snapshot
 from recorder.capture.window import seq_bounds
 from recorder.errors import Damage, UsageError
 from recorder.event import Event

@@ -174,11 +174,13 @@ class _Job:
         self.interpreter, self.carry = interpreter, carry
         self._tally.last_connection = last_connection
         before = integrity_counts(interpreter.integrity)
-        checkpoint = self._checkpoint_here()
+        checkpoint = ""
         first_k = carry.k if carry is not None else None
         carried = None
         try:
             for first_seq, count, records in self._source.runs():
+                if not checkpoint:  # one without frames leaves none: it would prove a segment
+                    checkpoint = self._checkpoint_here()
                 k = first_seq >> BLOCK_SHIFT
                 self._parts.update(k, count, records)
                 if self.carry is None or self.carry.k != k:

@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, groupby
-from pathlib import Path
 
 import msgspec
 
 from recorder.capture.batch import BATCH_ROWS, FrameBatch, batch_of, index_of
 from recorder.capture.block import LoadedBlock, Selection
-from recorder.capture.journal import Block, Flaw, split_records
+from recorder.capture.holes import missing_before, vanished_behind
+from recorder.capture.journal import End, Flaw, split_records
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.segment import SegmentReader, SortedBlock
-from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
+from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot, SourceGone
 from recorder.errors import Damage, ExitCode
 from recorder.frame import Frame, Kind
+
+_UNKNOWN = -2
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -63,19 +65,6 @@ class ReadReport(msgspec.Struct):
             self.problems.append(problem)
 
 
-class SourceGone(Exception):
-    """A listed file is not there any more: sealed, compacted or removed meanwhile.
-
-    Attributes:
-        file: relative to the capture; next_seq: everything below it has been served.
-    """
-
-    def __init__(self, file: str, next_seq: int) -> None:
-        super().__init__(file)
-        self.file = file
-        self.next_seq = next_seq
-
-
 def serve(
     snapshot: Snapshot, capture_id: str, wanted: Selection, report: ReadReport | None
 ) -> Iterator[FrameBatch]:
@@ -85,21 +74,21 @@ def serve(
         Damage: a part cannot be read, and there is no report.
         SourceGone: take a new snapshot and go on from there.
     """
-    position = 0
-    before: SealedSource | None = None
+    position: int | None = 0  # None: what came before does not tell where it ends
+    before: SealedSource | JournalSource | None = None
     for is_sealed, sources in groupby(
         snapshot.sources, key=lambda source: isinstance(source, SealedSource)
     ):
         if is_sealed:
             chosen = [source for source in sources if isinstance(source, SealedSource)]
-            if chosen[0] is snapshot.sources[0]:
-                hole = missing_before(snapshot.root, None, chosen[0], chosen[0].first_seq, wanted)
+            if before is None or isinstance(before, JournalSource):
+                hole = missing_before(snapshot, position, chosen[0], chosen[0].first_seq, wanted)
                 if hole is not None:
                     _met(hole, report)
             yield from _serve_sealed(snapshot, chosen, wanted, report)
             before = chosen[-1]
-            position = before.last_seq + 1
-            if not _up_to(wanted, position):
+            position = chosen[-1].last_seq + 1
+            if not wanted.reaches(position):
                 return  # damage behind what is wanted is nobody's business here
             continue
         for source in sources:
@@ -107,61 +96,25 @@ def serve(
                 continue
             try:
                 journal = JournalFile(
-                    snapshot.root, source.segment, capture_id=capture_id, size=source.size
+                    snapshot.root,
+                    source.segment,
+                    capture_id=capture_id,
+                    size=source.size,
+                    expected_seq=position or 0,
                 )
             except FileNotFoundError as error:
-                raise SourceGone(source.path, position) from error
+                raise SourceGone(source.path, position or 0) from error
             with journal:
-                if before is not None or source is snapshot.sources[0]:
-                    hole = missing_before(snapshot.root, before, source, journal.first_seq, wanted)
-                    if hole is not None:
-                        _met(hole, report)
-                    before = None
+                end = before if isinstance(before, SealedSource) else position
+                hole = missing_before(snapshot, end, source, journal.first_seq, wanted)
+                if hole is not None and not (isinstance(before, JournalSource) and before.is_open):
+                    _met(hole, report)
                 last_seq = yield from _serve_journal(snapshot, source, journal, wanted, report)
             if last_seq is None:
                 return
-            position = max(position, last_seq + 1)
-
-
-def _up_to(wanted: Selection, seq: int) -> bool:
-    return wanted.last_seq is None or seq <= wanted.last_seq
-
-
-def missing_before(
-    root: Path,
-    before: SealedSource | None,
-    source: SealedSource | JournalSource,
-    first_seq: int,
-    wanted: Selection,
-) -> Damage | None:
-    """Return the damage where wanted numbers are missing before a source, None if all are there.
-
-    Args:
-        before: the sealed segment that comes before it, None where the capture begins.
-        first_seq: the number the source begins with.
-    """
-    expected = 0 if before is None else before.last_seq + 1
-    if first_seq <= max(expected, wanted.first_seq):
-        return None
-    if before is not None:  # a `lost` row at its end may account for them
-        try:
-            reader = SegmentReader(root, before.path, before.segment)
-        except (Damage, FileNotFoundError):
-            return None  # told where that one is read
-        reader.close()
-        expected = reader.meta.next_seq
-    missing = max(expected, wanted.first_seq)
-    if first_seq <= missing or not _up_to(wanted, missing):
-        return None
-    return Damage(
-        f"expected frame {missing} before {source.path}, found that numbers up to "
-        f"{first_seq - 1} are missing; restore the segments that held them from a copy",
-        file=source.path,
-        cause="numbers missing",
-        segment=source.segment,
-        first_seq=missing,
-        last_seq=first_seq - 1,
-    )
+            before, position = source, None if last_seq == _UNKNOWN else last_seq + 1
+    if wanted.last_seq is None and (gone := vanished_behind(snapshot)) is not None:
+        _met(gone, report)
 
 
 def _met(damage: Damage, report: ReadReport | None) -> None:
@@ -206,7 +159,7 @@ def _serve_sealed(
             if isinstance(part, _Part):
                 pending = part, pool.submit(part.load, wanted)
             if ready is None:
-                if isinstance(part, SourceGone):
+                if isinstance(part, (SourceGone, Damage)):
                     raise part
                 continue
             current, loading = ready
@@ -222,7 +175,7 @@ def _serve_sealed(
                     current.reader.close()
             if loaded is not None:
                 yield from loaded.batches()
-            if isinstance(part, SourceGone):
+            if isinstance(part, (SourceGone, Damage)):
                 raise part
 
 
@@ -231,15 +184,19 @@ def _parts(
     sources: Sequence[SealedSource],
     wanted: Selection,
     report: ReadReport | None,
-) -> Iterator[_Part | SourceGone]:
+) -> Iterator[_Part | SourceGone | Damage]:
     before: SealedSource | None = None
     for source in sources:
-        if before is not None:
-            hole = missing_before(snapshot.root, before, source, source.first_seq, wanted)
-            if hole is not None:
-                _met(hole, report)
+        try:
+            if before is not None:
+                hole = missing_before(snapshot, before, source, source.first_seq, wanted)
+                if hole is not None:
+                    _met(hole, report)
+        except (Damage, SourceGone) as stop:
+            yield stop  # behind the block before it, which is served first
+            return
         before = source
-        if source.last_seq < wanted.first_seq or not _up_to(wanted, source.first_seq):
+        if source.last_seq < wanted.first_seq or not wanted.reaches(source.first_seq):
             continue
         try:
             reader = SegmentReader(snapshot.root, source.path, source.segment)
@@ -248,12 +205,15 @@ def _parts(
             return
         except Damage as damage:
             damage.first_seq, damage.last_seq = source.first_seq, source.last_seq
-            _met(damage, report)
+            if report is None:
+                yield damage
+                return
+            report.add(damage)
             continue
         chosen = [
             (block, groups)
             for block, groups in reader.blocks()
-            if block.last_seq >= wanted.first_seq and _up_to(wanted, block.first_seq)
+            if block.last_seq >= wanted.first_seq and wanted.reaches(block.first_seq)
         ]
         for number, (block, groups) in enumerate(chosen, start=1):
             yield _Part(reader, block, groups, number == len(chosen))
@@ -266,12 +226,15 @@ def _serve_journal(
     wanted: Selection,
     report: ReadReport | None,
 ) -> Generator[FrameBatch, None, int | None]:
-    """Yield the wanted frames of a journal; return its last seq, None once past what is wanted."""
+    """Yield the wanted frames of a journal; return its last seq, None once past what is wanted.
+
+    Where its end is damaged, nobody knows the last one: `_UNKNOWN`.
+    """
     pending: list[Frame] = []
     last_seq: int | None = journal.first_seq - 1
     for part in journal.parts(from_seq=wanted.first_seq):
         if isinstance(part, Flaw):
-            if not _up_to(wanted, part.expected_seq):
+            if not wanted.reaches(part.expected_seq):
                 last_seq = None
                 break
             if part.at_end and source.is_open:
@@ -280,14 +243,17 @@ def _serve_journal(
                     report.torn_tail = True
             else:
                 _met(_damage_of(part, source), report)
+                if part.at_end:
+                    last_seq = _UNKNOWN
             continue
-        if not isinstance(part, Block):
+        if isinstance(part, End):
+            last_seq = part.trailer.last_seq
             continue
-        if not _up_to(wanted, part.first_seq):
+        if not wanted.reaches(part.first_seq):
             last_seq = None
             break
         for frame in split_records(part.records):
-            if frame.seq < wanted.first_seq or not _up_to(wanted, frame.seq):
+            if frame.seq < wanted.first_seq or not wanted.reaches(frame.seq):
                 continue
             if report is not None and frame.kind is Kind.LOST:
                 report.lost_rows += 1

@@ -43,11 +43,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     Attributes:
         root: absolute path of the capture, so that `root / source.path` opens a source.
         is_live: a writer held LOCK: a cut-off block at the end is not damage.
+        vanished: first and last of the segments behind the last source that were there once:
+            the checkpoint that follows a segment is written when its frames are in a file.
     """
 
     root: Path
     sources: tuple[SealedSource | JournalSource, ...]
     is_live: bool
+    vanished: tuple[int, int] | None = None
 
     @property
     def sealed(self) -> tuple[SealedSource, ...]:
@@ -60,10 +63,25 @@ class Snapshot(msgspec.Struct, frozen=True):
         return tuple(s for s in self.sources if isinstance(s, JournalSource))
 
 
+class SourceGone(Exception):
+    """A listed file is not there any more: sealed, compacted or removed meanwhile.
+
+    Attributes:
+        file: relative to the capture; next_seq: everything below it has been served.
+    """
+
+    def __init__(self, file: str, next_seq: int) -> None:
+        super().__init__(file)
+        self.file = file
+        self.next_seq = next_seq
+
+
 def take_snapshot(root: Path) -> Snapshot:
     """List the sources of a capture as they are now."""
     root = root.absolute()
     is_live = layout.is_locked(root)
+    # Before everything else: what a checkpoint proves now, the lists made next must hold.
+    checkpoints = layout.list_checkpoints(root)
     journals: list[tuple[int, int, bool]] = []
     # Newest first: a segment's trailer is written when the next one has its header and nothing
     # else. So where the later file held more than that, the earlier one was complete already.
@@ -87,4 +105,15 @@ def take_snapshot(root: Path) -> Snapshot:
             path = f"{layout.JOURNAL_DIR}/{segment:06d}.wal"
             sources.append(JournalSource(path, segment, size, is_open))
     sources.sort(key=lambda source: source.segment)
-    return Snapshot(root, tuple(sources), is_live or layout.is_locked(root))
+    last = sources[-1].segment if sources else -1
+    vanished = _vanished(last, checkpoints[-1] if checkpoints else 0)
+    return Snapshot(root, tuple(sources), is_live or layout.is_locked(root), vanished)
+
+
+def _vanished(last: int, checkpoint: int) -> tuple[int, int] | None:
+    """Return first and last of the segments behind the last one that a checkpoint proves.
+
+    Sealing a segment writes the checkpoint behind it, then renames; so one above `last` + 1 was
+    made of a segment above `last`. Checkpoint 0 holds nothing and proves nothing.
+    """
+    return (last + 1, checkpoint - 1) if checkpoint > last + 1 else None

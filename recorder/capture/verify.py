@@ -22,6 +22,7 @@ from recorder.capture.digest import (
     PartDigests,
     digest_of,
 )
+from recorder.capture.holes import vanished_behind
 from recorder.capture.journal import Block, End, Flaw
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture
@@ -105,6 +106,10 @@ class _Verifier:
                 self._disappeared(source)
             if self._progress is not None:
                 self._progress(self._report.frames)
+        gone = vanished_behind(self._snapshot)
+        if gone is not None:
+            self._file, self._segment = gone.file, gone.segment
+            self._problem(gone.cause, gone.first_seq)
         self._forget_interpreter()
         report, counts = self._report, self._integrity
         report.checksums = {n: counts.get(n, 0) for n in ("match", "mismatch", "absent")}

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from recorder.capture.reader import Capture, Problem
+from recorder.capture.reader import Capture, Problem, ReadReport
 from recorder.console import TIME, say
 from recorder.errors import ExitCode, UsageError
 from recorder.okx.channels import CHANNELS
@@ -66,7 +66,7 @@ def names_in(
         UsageError: the capture holds no frame of one of these names.
     """
     for channel in channels:
-        if next(capture.frames(channels=[channel]), None) is None:
+        if next(capture.frames(channels=[channel], report=ReadReport()), None) is None:
             near = get_close_matches(channel, CHANNELS, n=2, cutoff=0.5)
             hint = f" (did you mean {' or '.join(near)}?)" if near and channel not in near else ""
             raise UsageError(
@@ -74,7 +74,7 @@ def names_in(
                 f"`recorder info {capture.path}` lists them"
             )
     for instrument in instruments:
-        if next(capture.frames(instruments=[instrument]), None) is None:
+        if next(capture.frames(instruments=[instrument], report=ReadReport()), None) is None:
             raise UsageError(
                 f"expected an instrument that {capture.path} holds, received {instrument!r}; "
                 f"ids are as the venue writes them, e.g. BTC-USDT or BTC-USDT-SWAP"

@@ -430,6 +430,22 @@ def test_a_damaged_last_segment_is_said_too(session: Invented, tmp_path: Path, k
             assert row["n"] == source.first_seq
 
 
+@pytest.mark.parametrize("gone", [1, -1])
+def test_a_missing_segment_is_said(session: Invented, tmp_path: Path, gone: int) -> None:
+    path = write_capture(tmp_path / "c", session.frames, segment_seconds=7)
+    source = Capture(path).snapshot().sealed[gone]
+    (path / source.path).unlink()
+    for sql in ("SELECT count(*) AS n FROM frames", "SELECT count(*) AS n FROM trades"):
+        output = io.BytesIO()
+        report = query(path, sql, format="json", output=output)
+        assert report.exit_code is ExitCode.FAILED
+        (problem,) = report.problems
+        assert problem.first_seq == source.first_seq
+        (row,) = json.loads(output.getvalue())
+        if "frames" in sql:
+            assert row["n"] == len(session.frames) - (source.last_seq - source.first_seq + 1)
+
+
 def test_a_torn_tail_is_said(session: Invented, tmp_path: Path) -> None:
     path = tmp_path / "of the dead"
     with CaptureWriter(tmp_path / "c") as writer:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from recorder.capture import layout
 from recorder.capture import serve as serve_module
 from recorder.capture.batch import index_of
 from recorder.capture.layout import locked
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.recover import recover
 from recorder.capture.seal import Sealer
 from recorder.capture.snapshot import JournalSource
 from recorder.capture.verify import verify
@@ -306,6 +308,65 @@ def test_a_truncated_file_is_passed_over_with_a_report(
     found = list(capture.frames(report=report))
     assert found == [f for f in frames if not victim.first_seq <= f.seq <= victim.last_seq]
     assert [problem.file for problem in report.problems] == [victim.path]
+
+
+def test_frames_before_a_missing_segment_come_before_the_damage(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    frames = make_frames(400)
+    build(tmp_path / "c", frames)
+    capture = Capture(tmp_path / "c")
+    (tmp_path / "c" / capture.snapshot().sealed[2].path).unlink()
+    found = []
+
+    def read() -> None:
+        for frame in capture.frames():
+            found.append(frame)  # noqa: PERF402  # what came before it raised is to be kept
+
+    with pytest.raises(Damage, match="expected frame 200 before"):
+        read()
+    assert found == frames[:200]
+
+
+@pytest.mark.parametrize("sealed", [0, 1])
+def test_a_missing_journal_is_told(
+    tmp_path: Path, make_frames: Any, build: Any, sealed: int
+) -> None:
+    frames = make_frames(400)
+    build(tmp_path / "c", frames, sealed=sealed)
+    (tmp_path / "c/journal/000001.wal").unlink()
+    report = ReadReport()
+    found = list(Capture(tmp_path / "c").frames(report=report))
+    assert found == frames[:100] + frames[200:]
+    (problem,) = report.problems
+    assert (problem.first_seq, problem.last_seq) == (100, 199)
+    assert problem in Capture(tmp_path / "c").info().problems
+    recover(tmp_path / "c")  # a `lost` row explains the numbers now
+    report = ReadReport()
+    list(Capture(tmp_path / "c").frames(report=report))
+    assert (report.problems, report.exit_code) == ([], 3)
+
+
+def test_a_listing_that_missed_a_segment_is_made_again(
+    tmp_path: Path, make_frames: Any, build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory is not listed in one instant: the later of two new files may be in it alone."""
+    frames = make_frames(400)
+    build(tmp_path / "c", frames)
+    whole = layout.list_sealed
+    listed = 0
+
+    def without_the_third(root: Path) -> list[layout.SealedName]:
+        nonlocal listed
+        listed += 1
+        names = whole(root)
+        return names[:2] + names[3:] if listed == 1 else names
+
+    monkeypatch.setattr(layout, "list_sealed", without_the_third)
+    with locked(tmp_path / "c"):
+        report = ReadReport()
+        assert list(Capture(tmp_path / "c").frames(report=report)) == frames
+        assert report.problems == []
 
 
 def test_a_torn_tail_is_read_up_to_it(tmp_path: Path, make_frames: Any, build: Any) -> None:

@@ -13,6 +13,7 @@ from recorder.capture.digest import FrameDigest
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.seal import Sealer
 from recorder.capture.verify import verify
+from recorder.errors import Damage
 from recorder.okx.interpreter import Interpreter
 
 
@@ -91,6 +92,30 @@ def test_a_missing_segment_is_named(tmp_path: Path, make_frames: Any, build: Any
     (tmp_path / "c" / Capture(tmp_path / "c").snapshot().sealed[1].path).unlink()
     causes = {(p.cause, p.first_seq, p.last_seq) for p in verify(tmp_path / "c").problems}
     assert ("numbers missing", 100, 199) in causes
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_missing_segments_at_the_end_are_named(
+    tmp_path: Path, make_frames: Any, build: Any, kept: int
+) -> None:
+    """Nothing follows them, but the checkpoint behind them proves that they were there."""
+    build(tmp_path / "c", make_frames(300))
+    for source in Capture(tmp_path / "c").snapshot().sealed[kept:]:
+        (tmp_path / "c" / source.path).unlink()
+    report = verify(tmp_path / "c")
+    assert report.exit_code == 1
+    (problem,) = report.problems
+    assert (problem.file, problem.segment) == ("checkpoints/000003.zst", kept)
+    cause = "segment 2 missing" if kept == 2 else f"segments {kept} to 2 missing"
+    assert (problem.cause, problem.first_seq) == (cause, 100 * kept or None)
+    told = ReadReport()
+    assert len(list(Capture(tmp_path / "c").frames(report=told))) == 100 * kept
+    info = Capture(tmp_path / "c").info()
+    assert (told.problems, info.problems, info.input_digest) == ([problem], [problem], None)
+    with pytest.raises(Damage, match="segment"):
+        list(Capture(tmp_path / "c").frames())
+    if kept:  # the end is no concern of whoever wants what is before it
+        assert len(list(Capture(tmp_path / "c").frames(last_seq=99))) == 100
 
 
 @pytest.mark.parametrize("how", ["missing", "garbage", "another state"])
