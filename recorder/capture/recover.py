@@ -12,12 +12,15 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
-from recorder.capture.journal import Block, Flaw
+from recorder.capture.info import info_of
+from recorder.capture.journal import FILE_HEADER, Block, Flaw
 from recorder.capture.journal_file import JournalFile
+from recorder.capture.reader import Capture
 from recorder.capture.salvage import Repair, quarantine
 from recorder.capture.seal import Sealer, last_connection_before
 from recorder.capture.segment import SegmentReader
-from recorder.errors import Damage, DiskFull, RecorderError
+from recorder.capture.serve import Problem, ReadReport
+from recorder.errors import Damage, DiskFull, ExitCode, RecorderError
 
 
 class RecoverReport(msgspec.Struct, kw_only=True):
@@ -27,6 +30,7 @@ class RecoverReport(msgspec.Struct, kw_only=True):
         frames: kept from journals (rows made by recovery not counted). segments: sealed.
         bytes_cut: torn bytes set aside; holes: `lost` rows made.
         quarantined: files in `quarantine/` that hold what was not whole.
+        problems: sealed segments that are damaged or missing; recovery cannot bring them back.
         next_segment, next_seq, next_connection: where a recorder continues.
     """
 
@@ -35,6 +39,7 @@ class RecoverReport(msgspec.Struct, kw_only=True):
     bytes_cut: int = 0
     holes: int = 0
     quarantined: list[str] = msgspec.field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
     next_segment: int = 0
     next_seq: int = 0
     next_connection: int = 0
@@ -44,9 +49,14 @@ class RecoverReport(msgspec.Struct, kw_only=True):
         """Segment, seq and connection where a recorder continues."""
         return self.next_segment, self.next_seq, self.next_connection
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 done, or nothing to do; 3 with `lost` rows made; 1 a sealed segment is not whole."""
+        return ReadReport(lost_rows=self.holes, problems=self.problems).exit_code
+
 
 def recover(path: str | os.PathLike[str]) -> RecoverReport:
-    """Recover a capture.
+    """Recover a capture; look at the ends of what is sealed, too (`verify` reads all of it).
 
     Raises:
         NotACapture: there is none. UsageError: a recorder is writing it.
@@ -57,7 +67,9 @@ def recover(path: str | os.PathLike[str]) -> RecoverReport:
     layout.read_header(root)
     try:
         with layout.locked(root):
-            return recover_locked(root)
+            report = recover_locked(root)
+        report.problems = info_of(Capture(root)).problems
+        return report
     except OSError as error:
         if error.errno in layout.NO_ROOM:
             raise DiskFull(
@@ -86,7 +98,9 @@ def recover_locked(root: Path) -> RecoverReport:
             layout.journal_path(root, segment).unlink()
         else:
             journals.append(segment)
-    highest = max([*done, *journals], default=-1)
+    # A number is never used again, not even that of a sealed segment that has vanished.
+    proven = max(layout.list_checkpoints(root), default=0) - 1
+    highest = max([proven, *done, *journals])
     journals = _without_stillborn(root, header.id, journals, report)
     sealer = Sealer(root)
     for position, segment in enumerate(journals):
@@ -137,14 +151,14 @@ def _without_stillborn(
 ) -> list[int]:
     """Drop journals at the end that died before their header was written.
 
-    What comes before them is then the last journal, with an end that is unknown.
+    What comes before them is then the last journal, with an end that is unknown. One that is
+    longer than a header held frames, whatever became of them: it leaves a `lost` row.
     """
     while journals:
         with JournalFile(root, journals[-1], capture_id=capture_id) as journal:
-            blocks = any(isinstance(part, Block) for part in journal.parts())
-            if journal.header_fault is None or blocks:
-                break
             size = journal.size
+            if journal.header_fault is None or size > FILE_HEADER.size:
+                break
         segment = journals.pop()
         if size:
             report.bytes_cut += size

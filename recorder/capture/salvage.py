@@ -110,6 +110,8 @@ class Salvage:
         self._repair = repair
         self._stamps = repair.stamps
         self._waiting: list[tuple[int, int | None, str]] = []
+        self._written_at = layout.journal_path(root, segment).stat().st_mtime_ns
+        self._ended = self._has_block = False
         self.trailer: Trailer | None = None
         self.is_repaired = False
         self.is_damaged = False
@@ -146,9 +148,8 @@ class Salvage:
                 yield from self._keep(part)
         yield from self._at_end(tail_cause)
 
-    _ended = False
-
     def _keep(self, block: Block) -> Iterator[Run]:
+        self._has_block = True
         if self._waiting:
             self._stamps = _stamps(block.records, last=False)
             waiting, self._waiting = self._waiting, []
@@ -163,9 +164,22 @@ class Salvage:
         if self._ended:
             return  # what is missing behind a trailer is missing from the next segment
         if following is None:
-            yield from self._bridge(None, "killed")
+            yield from self._bridge(None, self._cause_of_end())
         elif following > self.last_seq + 1:
             yield from self._bridge(following - 1, cause)
+        if following is None and self._waiting and self._had_frames():
+            # No frame is left to take stamps from: the file was last written at that time.
+            self._stamps = self._written_at, 0
+            for seq, last_seq, why in self._waiting:
+                yield self._row(seq, last_seq, why)
+
+    def _cause_of_end(self) -> str:
+        is_destroyed = self._journal.header_fault is not None and not self._has_block
+        return "journal destroyed" if is_destroyed else "killed"
+
+    def _had_frames(self) -> bool:
+        """Tell whether frames were there, though none of them is whole."""
+        return self.cut_bytes > 0 or self._journal.first_seq > self._repair.expected_seq
 
     def _bridge(self, last_seq: int | None, cause: str) -> Iterator[Run]:
         """Put a `lost` row where the next frame should have been."""

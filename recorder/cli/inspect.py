@@ -73,29 +73,32 @@ def verify_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 - 
 @click.command("recover")
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def recover_command(capture: Path, as_json: bool) -> None:  # noqa: FBT001 - a click flag
+def recover_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 - a click flag
     """Finish what a dead recorder left: keep everything whole, name what is missing.
 
     `recorder record --append` does the same by itself. Damaged bytes are set aside in
-    quarantine/, never deleted. A second run finds nothing to do.
+    quarantine/, never deleted. A second run finds nothing to do. Exit code 0: done; 3: done, with
+    losses now declared; 1: a sealed segment is damaged or missing, which no recovery can repair.
     """
     started = time.monotonic()
     report = recover(capture)
     seconds = time.monotonic() - started
     if as_json:
         print_json({**msgspec.structs.asdict(report), "seconds": round(seconds, 3)})
-        return
-    if not (
-        report.segments or report.frames or report.bytes_cut or report.holes or report.quarantined
-    ):
+    elif report.segments or report.frames or report.bytes_cut or report.holes or report.quarantined:
+        say(
+            f"recovered {_count(report.frames, 'frame')}, cut {_count(report.bytes_cut, 'byte')}, "
+            f"{_count(report.holes, 'hole')}, {seconds:.1f} s"
+        )
+        for path in report.quarantined:
+            say(f"set aside: {path}")
+    elif not report.problems:
         say(f"nothing to recover in {capture}: it was ended cleanly, or recovered before")
-        return
-    say(
-        f"recovered {_count(report.frames, 'frame')}, cut {_count(report.bytes_cut, 'byte')}, "
-        f"{_count(report.holes, 'hole')}, {seconds:.1f} s"
-    )
-    for path in report.quarantined:
-        say(f"set aside: {path}")
+    for problem in report.problems:
+        say(f"damage: {_sentence(problem)}")
+    if report.problems:
+        say("what was sealed cannot be recovered: restore those files from a copy")
+    return report.exit_code
 
 
 def _print_info(info: CaptureInfo) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -183,6 +184,88 @@ def test_a_hole_at_the_end_of_a_segment_is_named_once(
     assert found[:80] + found[81:] == frames[:80] + frames[100:]
     assert verify(tmp_path / "c").exit_code == 3
     assert recover(tmp_path / "c").holes == 0
+
+
+@pytest.mark.parametrize("sealed", [0, 1, None])
+def test_a_destroyed_last_journal_is_a_declared_loss(
+    tmp_path: Path, make_frames: Any, build: Any, sealed: int | None
+) -> None:
+    frames = make_frames(300)
+    build(tmp_path / "c", frames, sealed=sealed)
+    path = tmp_path / "c/journal/000003.wal"
+    garbage = random.Random(4).randbytes(5_000)
+    path.write_bytes(garbage)
+    report = recover(tmp_path / "c")
+    assert (report.holes, report.exit_code) == (1, 3)
+    (kept,) = report.quarantined
+    assert (tmp_path / "c" / kept).read_bytes() == garbage
+    *found, row = Capture(tmp_path / "c").frames()
+    assert found == frames
+    assert (row.seq, row.kind, row.connection) == (300, Kind.LOST, NO_CONNECTION)
+    assert (row.ts_recv, row.ts_mono) == (frames[-1].ts_recv, frames[-1].ts_mono)
+    assert msgspec.json.decode(row.payload) == {
+        "connection": -1,
+        "first_seq": None,
+        "last_seq": None,
+        "count": None,
+        "bytes": None,
+        "cause": "journal destroyed",
+    }
+    assert verify(tmp_path / "c").exit_code == 3
+    again = recover(tmp_path / "c")
+    assert (again.holes, again.exit_code, again.next_numbers) == (0, 0, (4, 301, 2))
+
+
+def test_a_destroyed_only_journal_is_a_declared_loss(tmp_path: Path, build: Any) -> None:
+    for name, content in (("a", b"\xff" * 5_000), ("b", b"")):
+        build(tmp_path / name, [Frame(0, 1, 1, 0, Kind.TEXT, b"x")], sealed=0)
+        path = tmp_path / name / "journal/000000.wal"
+        # b: the header is whole, what was behind it is not.
+        path.write_bytes(content or path.read_bytes()[:36] + b"\xff" * 100)
+        written = path.stat().st_mtime_ns
+        assert recover(tmp_path / name).exit_code == 3
+        (row,) = Capture(tmp_path / name).frames()
+        assert (row.seq, row.kind, row.ts_recv) == (0, Kind.LOST, written)
+        assert verify(tmp_path / name).exit_code == 3
+
+
+def test_what_died_at_its_creation_leaves_nothing(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    frames = make_frames(200)
+    for size in (0, 1, 36):
+        build(tmp_path / f"c{size}", frames)
+        (tmp_path / f"c{size}/journal/000002.wal").write_bytes(b"\xff" * size)
+        assert recover(tmp_path / f"c{size}").exit_code == 0
+        assert list(Capture(tmp_path / f"c{size}").frames()) == frames
+        assert verify(tmp_path / f"c{size}").exit_code == 0
+
+
+def test_what_no_recovery_can_repair_is_said(tmp_path: Path, make_frames: Any, build: Any) -> None:
+    frames = make_frames(300)
+    for name, victim in (("cut", 1), ("gone", 1), ("last", 2)):
+        build(tmp_path / name, frames)
+        source = Capture(tmp_path / name).snapshot().sealed[victim]
+        path = tmp_path / name / source.path
+        if name == "cut":
+            path.write_bytes(path.read_bytes()[:-50])
+        else:
+            path.unlink()
+        for _ in range(2):
+            report = recover(tmp_path / name)
+            assert report.exit_code == 1
+            (problem,) = report.problems
+            assert problem.first_seq == source.first_seq
+            # A segment's number is never used again, though its file is gone.
+            assert report.next_segment == 3
+
+
+def test_a_segment_without_frames_leaves_no_checkpoint(tmp_path: Path, build: Any) -> None:
+    build(tmp_path / "c", [Frame(0, 1, 1, 0, Kind.TEXT, b"x")], sealed=0)
+    path = tmp_path / "c/journal/000000.wal"
+    path.write_bytes(path.read_bytes()[:36])
+    assert recover(tmp_path / "c").exit_code == 0
+    assert layout.list_checkpoints(tmp_path / "c") == []
 
 
 def test_leftovers_are_removed(tmp_path: Path, make_frames: Any, build: Any) -> None:

@@ -99,8 +99,9 @@ def test_info_tells_a_recorder_that_died_from_one_that_ended(tmp_path: Path) -> 
     assert f"{path} (okx, unfinished)" in died.stdout
     assert f"`recorder recover {path}` seals the rest" in died.stderr
     done = run("recover", path)
-    assert done.returncode == 0
+    assert done.returncode == 3  # what it had received and not written is declared lost
     assert done.stderr.startswith("recovered 1 frame, cut 0 bytes, 1 hole, ")
+    assert run("recover", path).returncode == 0
     recovered = run("info", path)
     assert f"{path} (okx, closed)" in recovered.stdout
     assert "1 loss (0 frames known)" in recovered.stdout
@@ -122,6 +123,18 @@ def test_recover(capture: Path) -> None:
     done = run("recover", capture)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("nothing to recover in ")
+
+
+def test_recover_says_what_it_cannot_repair(capture: Path) -> None:
+    victim = max((capture / "frames").rglob("*.parquet"))
+    victim.unlink()
+    for command in ("recover", "verify", "info"):
+        done = run(command, capture)
+        assert done.returncode == 1
+        assert "checkpoints/000003.zst (segment 2, " in done.stdout + done.stderr
+    assert "nothing to recover" not in run("recover", capture).stderr
+    (problem,) = json.loads(run("recover", "--json", capture).stdout)["problems"]
+    assert problem["cause"] == "segment 2 missing"
 
 
 def test_a_truncated_file_is_one_sentence_and_exit_1(capture: Path) -> None:
