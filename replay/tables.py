@@ -5,6 +5,9 @@ themselves, so that a new field of an event is a new column. Refuses to read cap
 and to know SQL: `replay.scan` and `replay.sql` do.
 
 Prices and sizes are DOUBLE, times and sequence numbers BIGINT (ns), dicts and lists JSON text.
+So are the Decimals of account events: a column is there to be summed and joined, a double holds 15
+digits of it, and no DECIMAL of SQL has room for every scale the venue sends. Whoever needs the
+digit after that takes the events themselves, which are exact.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -153,6 +157,7 @@ _PRICES = ("price", "open", "high", "low", "close", "last", "24h", "utc0", "utc8
 _SCALARS: dict[Any, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
+    Decimal: pa.float64(),
     str: pa.string(),
     bool: pa.bool_(),
 }
@@ -165,12 +170,10 @@ def json_text(value: Any) -> str | None:
     return None if value is None else _JSON.encode(value).decode()
 
 
-def _scalar(annotation: Any) -> pa.DataType | None:
-    """Return the Arrow type of `int`, `float | None` and the like; None for anything nested."""
+def _plain(annotation: Any) -> Any:
+    """Return an annotation without its None."""
     options = [option for option in getattr(annotation, "__args__", ()) if option is not type(None)]
-    if annotation not in _SCALARS and len(options) == 1:
-        annotation = options[0]
-    return _SCALARS.get(annotation)
+    return options[0] if annotation not in _SCALARS and len(options) == 1 else annotation
 
 
 def comment_of(name: str) -> str:
@@ -211,6 +214,12 @@ def attribute(name: str) -> Callable[[Sequence[Row]], list[Any]]:
     return lambda rows: list(map(get, rows))
 
 
+def _doubles(name: str) -> Callable[[Sequence[Row]], list[float | None]]:
+    """Return a reader of one Decimal attribute of every row as doubles."""
+    get = attrgetter(name)
+    return lambda rows: [None if (n := get(row)) is None else float(n) for row in rows]
+
+
 def _json_attribute(name: str) -> Callable[[Sequence[Row]], list[str | None]]:
     get = attrgetter(name)
     return lambda rows: [json_text(get(row)) for row in rows]
@@ -236,9 +245,11 @@ def _levels(side: str) -> Callable[[Sequence[Row]], pa.Array[Any]]:
 
 
 def _column(name: str, annotation: Any, comment: str) -> Column:
-    scalar = _scalar(annotation)
+    plain = _plain(annotation)
+    scalar = _SCALARS.get(plain)
     if scalar is not None:
-        return Column(name, scalar, comment, attribute(name))
+        values = _doubles(name) if plain is Decimal else attribute(name)
+        return Column(name, scalar, comment, values)
     if name in ("bids", "asks"):
         return Column(name, pa.list_(LEVEL), comment, _levels(name))
     return Column(name, pa.string(), f"{comment} (JSON text)".lstrip(), _json_attribute(name))

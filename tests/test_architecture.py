@@ -84,7 +84,8 @@ MAY_READ_A_CLOCK = (
 MAY_READ_THE_ENVIRONMENT = ("recorder.cli", "replay.cli", "replay.demo", "recorder.live")
 BANNED_NAMES = {"manager", "helper", "helpers", "util", "utils", "handy", "base", "common", "misc"}
 LINES_MAX = 400
-LONGER = {"recorder.event": 600}  # the closed union of events reads best as one list
+# The events of one subject read best as one list.
+LONGER = {"recorder.event.market": 600, "recorder.event.account": 600}
 
 
 def module_of(path: Path) -> str:

@@ -222,3 +222,274 @@ class Data(Event, frozen=True):
     argument: dict[str, Any]
     action: str | None
     rows: list[Any]
+
+
+class PriceLimit(Event, frozen=True, gc=False):
+    """The highest price a buy and the lowest price a sell may have now.
+
+    Attributes:
+        buy_limit, sell_limit: in quote currency; None while the limits are not in force.
+        enabled: the limits are in force; None before 2023-12-20.
+    """
+
+    ts_event: int | None
+    instrument: str
+    buy_limit: Number | None
+    sell_limit: Number | None
+    enabled: bool | None
+
+
+class Liquidation(Event, frozen=True, gc=False):
+    """One forced order; the venue's list is neither complete nor in time order.
+
+    Attributes:
+        side: of the forced order, `buy` or `sell`; position_side: `long`, `short` or `net`.
+        size: contracts; base currency for margin.
+        bankruptcy_price: in quote currency; bankruptcy_loss: in settlement currency.
+        currency: of the liquidated debt, margin only.
+    """
+
+    ts_event: int | None
+    instrument: str
+    instrument_type: str | None
+    family: str | None
+    underlying: str | None
+    side: str
+    position_side: str | None
+    size: Number | None
+    bankruptcy_price: Number | None
+    bankruptcy_loss: Number | None
+    currency: str | None
+
+
+class OptionSummary(Event, frozen=True, gc=False):
+    """Greeks and implied volatilities of an option.
+
+    Attributes:
+        delta, gamma, vega, theta: in units of the underlying currency (price-adjusted).
+        delta_bs, gamma_bs, vega_bs, theta_bs: Black-Scholes, in US dollars.
+        leverage: of the option; forward_price: in quote currency.
+        mark_volatility, bid_volatility, ask_volatility: implied, annual fractions (0.5 = 50 %).
+        realized_volatility, volatility_level: annual fractions; the first is unused today.
+    """
+
+    ts_event: int | None
+    instrument: str
+    underlying: str | None
+    delta: Number | None
+    gamma: Number | None
+    vega: Number | None
+    theta: Number | None
+    delta_bs: Number | None
+    gamma_bs: Number | None
+    vega_bs: Number | None
+    theta_bs: Number | None
+    leverage: Number | None
+    mark_volatility: Number | None
+    bid_volatility: Number | None
+    ask_volatility: Number | None
+    realized_volatility: Number | None
+    volatility_level: Number | None
+    forward_price: Number | None
+
+
+class OptionTrade(Event, frozen=True, gc=False):
+    """A trade of an option, with the state of its market at that moment.
+
+    Attributes:
+        price: in the option's quote unit (the underlying currency for coin-margined options).
+        size: contracts; side: the aggressor, `buy` or `sell`; option_type: `C` or `P`.
+        fill_volatility: implied by the price, an annual fraction.
+        forward_price, index_price, mark_price: at the trade.
+    """
+
+    ts_event: int | None
+    instrument: str
+    trade_id: str
+    price: Number
+    size: Number
+    side: str
+    option_type: str | None
+    family: str | None
+    fill_volatility: Number | None
+    forward_price: Number | None
+    index_price: Number | None
+    mark_price: Number | None
+
+
+class EstimatedPrice(Event, frozen=True, gc=False):
+    """The delivery, exercise or settlement price as estimated shortly before it.
+
+    Attributes:
+        price: in quote currency; settlement_type: `settlement`, `delivery` or `exercise`.
+    """
+
+    ts_event: int | None
+    instrument: str
+    instrument_type: str | None
+    price: Number | None
+    settlement_type: str | None
+
+
+class VenueStatus(Event, frozen=True, gc=False):
+    """A maintenance of the venue, planned or not.
+
+    Attributes:
+        state: `scheduled`, `ongoing`, `pre_open`, `completed` or `canceled`.
+        begin_time, end_time, pre_open_time: ns since the Unix epoch.
+        maintenance_type: `1` planned, `2` unplanned, `3` disruption.
+        service_type: what is affected: `0` WebSocket, `5` trading, `10` spreads, …, `99` other.
+        environment: `1` live, `2` demo; system: `unified`.
+        reschedule: from when to when it was moved, in words; details: a link.
+    """
+
+    ts_event: int | None
+    title: str | None
+    state: str
+    begin_time: int | None
+    end_time: int | None
+    pre_open_time: int | None
+    maintenance_type: str | None
+    service_type: str | None
+    environment: str | None
+    system: str | None
+    reschedule: str | None
+    details: str | None
+
+
+class AdlWarning(Event, frozen=True, gc=False):
+    """Auto-deleveraging of a family is near or going on; the venue is silent in normal times.
+
+    Attributes:
+        state: `warning` or `adl` (`normal` before 2026-06-09).
+        balance: of the insurance fund, in the currency of settlement.
+        max_balance: highest balance of the last 8 hours; max_balance_time: when, ns.
+        adl_type: why, as sent; adl_balance, adl_recovery_balance: where it begins and ends.
+        decline_rate, adl_rate, adl_recovery_rate: of the balance against its maximum, fractions.
+    """
+
+    ts_event: int | None
+    instrument_type: str | None
+    family: str | None
+    state: str
+    balance: Number | None
+    currency: str | None
+    max_balance: Number | None
+    max_balance_time: int | None
+    adl_type: str | None
+    adl_balance: Number | None
+    adl_recovery_balance: Number | None
+    decline_rate: Number | None
+    adl_rate: Number | None
+    adl_recovery_rate: Number | None
+
+
+class CallAuction(Event, frozen=True, gc=False):
+    """State of an opening auction.
+
+    Attributes:
+        state: `call_auction`, and once `continuous_trading` at its end.
+        equilibrium_price: in quote currency; matched_size, unmatched_size: base or contracts.
+        auction_end_time: ns since the Unix epoch.
+    """
+
+    ts_event: int | None
+    instrument: str
+    state: str | None
+    equilibrium_price: Number | None
+    matched_size: Number | None
+    unmatched_size: Number | None
+    auction_end_time: int | None
+
+
+class BlockTicker(Event, frozen=True, gc=False):
+    """Block volume of an instrument in the last 24 hours.
+
+    Attributes:
+        volume_24h: contracts for derivatives, base currency for spot.
+        volume_ccy_24h: base currency for derivatives, quote currency for spot.
+    """
+
+    ts_event: int | None
+    instrument: str
+    instrument_type: str | None
+    volume_24h: Number | None
+    volume_ccy_24h: Number | None
+
+
+class BlockTrade(Event, frozen=True, gc=False):
+    """One leg of a block trade, published 15 minutes late; outside the order book.
+
+    Attributes:
+        channel: `public-block-trades` or `public-struc-block-trades`: the same trades, twice.
+        side: of the taker; trade_id: None where the venue leaves it out (parents of group RFQs).
+        block_id, group_id: of the whole trade and of its group.
+        fill_volatility: implied, an annual fraction, options only.
+        forward_price, index_price, mark_price: at the trade; `public-block-trades` only.
+    """
+
+    ts_event: int | None
+    instrument: str
+    channel: str
+    trade_id: str | None
+    price: Number
+    size: Number
+    side: str
+    block_id: str | None
+    group_id: str | None
+    fill_volatility: Number | None
+    forward_price: Number | None
+    index_price: Number | None
+    mark_price: Number | None
+
+
+class EventMarket(Event, frozen=True, gc=False):
+    """Rules and outcome of an event contract; the venue sends no time of its own.
+
+    Attributes:
+        state: `preopen`, `live`, `settling` or `expired`; outcome: `0` open, `1` yes, `2` no.
+        list_time, fix_time, expiry_time: ns since the Unix epoch.
+        floor_strike, cap_strike: texts as sent, `INF` is possible.
+        settle_value: value of the underlying at settlement.
+        hit_direction: `up` or `dn`; disputed: the outcome is.
+    """
+
+    instrument: str
+    series_id: str | None
+    event_id: str | None
+    state: str | None
+    outcome: str | None
+    list_time: int | None
+    fix_time: int | None
+    expiry_time: int | None
+    floor_strike: str | None
+    cap_strike: str | None
+    settle_value: Number | None
+    hit_direction: str | None
+    disputed: bool | None
+
+
+class EconomicRelease(Event, frozen=True, gc=False):
+    """An entry of the economic calendar: a figure that will be, or was, released.
+
+    Attributes:
+        name: of the release; region, category: as sent.
+        release_time: when it is due, ns; reference_time: the period it is about, ns.
+        actual, previous, forecast, previous_initial: texts as sent (`2.1`, `2.1%`).
+        importance: `1` low to `3` high; unit, currency: of the figures.
+    """
+
+    ts_event: int | None
+    calendar_id: str
+    name: str | None
+    region: str | None
+    category: str | None
+    release_time: int | None
+    reference_time: int | None
+    actual: str | None
+    previous: str | None
+    forecast: str | None
+    previous_initial: str | None
+    importance: str | None
+    unit: str | None
+    currency: str | None

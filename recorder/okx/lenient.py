@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from recorder.okx.pushes import Decode, Shape
+from recorder.okx.shape import Decode, Shape
 
 WIRE_NUMBERS: dict[type, Any] = {
     float: float,
@@ -67,6 +67,19 @@ def lenient_decoder(push: Any, shape: Shape, number: type) -> Decode:
             # What is no plain number as a text is none as a Decimal either (NaN, Infinity).
             msgspec.convert(without_blanks(document, number=str), as_text, strict=False)
         return msgspec.convert(without_blanks(document, number=number), push, strict=False)
+
+    return decode
+
+
+def sparse_decoder(lenient: Decode) -> Decode:
+    """Return a channel's lenient decoder as its first choice, for pushes full of blanks."""
+
+    def decode(payload: bytes) -> Any:
+        if payload.count(b"[") + payload.count(b"{") > _DEEPEST and nests_too_deep(
+            msgspec.json.decode(payload), payload
+        ):
+            raise ValueError("nested too deep")
+        return lenient(payload)
 
     return decode
 

@@ -211,6 +211,127 @@ class InstrumentRow(Struct, Generic[N], gc=False, rename="camel"):
     inst_id_code: Int64 | None = None
 
 
+class LiquidationDetail(Struct, Generic[N], gc=False, rename="camel"):
+    """One order inside a row of `liquidation-orders`."""
+
+    side: str
+    ts: Milliseconds | None = None
+    pos_side: str | None = None
+    sz: N | None = None
+    bk_px: N | None = None
+    bk_loss: N | None = None
+    ccy: str | None = None
+
+
+class LiquidationRow(Struct, Generic[N], gc=False, rename="camel"):
+    """`liquidation-orders`: the forced orders of one instrument."""
+
+    inst_id: str
+    details: list[LiquidationDetail[N]]
+    inst_type: str | None = None
+    inst_family: str | None = None
+    uly: str | None = None
+
+
+class BlockLeg(Struct, Generic[N], gc=False, rename="camel"):
+    """One leg of a structured block trade."""
+
+    inst_id: str
+    px: N
+    sz: N
+    side: str
+    trade_id: str | None = None
+
+
+class StructuredBlockRow(Struct, Generic[N], gc=False, rename="camel"):
+    """`public-struc-block-trades`: a block trade with its legs."""
+
+    legs: list[BlockLeg[N]]
+    c_time: Milliseconds | None = None
+    block_td_id: str | None = None
+    group_id: str | None = None
+
+
+class SpreadArgument(Struct, gc=False, rename="camel"):
+    """The argument of a spread's push whose rows do not name it."""
+
+    sprd_id: str
+
+
+class SpreadPush(Struct, Generic[R], gc=False):
+    """A push whose rows need the argument's spread."""
+
+    arg: SpreadArgument
+    data: list[R]
+
+
+class SpreadBookPush(Struct, Generic[R], gc=False):
+    """A push of a spread's incremental book."""
+
+    arg: SpreadArgument
+    action: Literal["snapshot", "update"]
+    data: list[R]
+
+
+class SpreadLevel(Struct, Generic[N], gc=False, array_like=True):
+    """One price level of a spread's book: three columns, and prices may be negative."""
+
+    price: N
+    size: N
+    orders: Int64 = 0
+
+
+class SpreadBookRow(Struct, Generic[N], gc=False, rename="camel"):
+    """`sprd-books-l2-tbt`, `sprd-books5`, `sprd-bbo-tbt`; numbered since 2024-11-28."""
+
+    asks: list[SpreadLevel[N]]
+    bids: list[SpreadLevel[N]]
+    ts: Milliseconds
+    checksum: Int64 | None = None
+    seq_id: Int64 | None = None
+    prev_seq_id: Int64 | None = None
+
+
+class SpreadTradeRow(Struct, Generic[N], gc=False, rename="camel"):
+    """`sprd-public-trades`."""
+
+    sprd_id: str
+    trade_id: str
+    px: N
+    sz: N
+    side: Literal["buy", "sell"]
+    ts: Milliseconds
+
+
+class SpreadTickerRow(Struct, Generic[N], gc=False, rename="camel"):
+    """`sprd-tickers`: as `tickers`, without a volume in currency and the opens of the day."""
+
+    sprd_id: str
+    ts: Milliseconds | None = None
+    last: N | None = None
+    last_sz: N | None = None
+    bid_px: N | None = None
+    bid_sz: N | None = None
+    ask_px: N | None = None
+    ask_sz: N | None = None
+    open24h: N | None = None
+    high24h: N | None = None
+    low24h: N | None = None
+    vol24h: N | None = None
+
+
+class SpreadCandleRow(Struct, Generic[N], gc=False, array_like=True, forbid_unknown_fields=True):
+    """`sprd-candle*`: seven columns."""
+
+    ts: Milliseconds
+    open: N | None
+    high: N | None
+    low: N | None
+    close: N | None
+    volume: N | None
+    confirm: Literal["0", "1"] | None
+
+
 class Opened(Struct, gc=False):
     """Payload of an `opened` row."""
 

@@ -10,8 +10,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from recorder.event import (
+    AccountUpdate,
+    AdlWarning,
+    AlgoOrderUpdate,
+    BalanceAndPosition,
+    BlockTicker,
+    BlockTrade,
     BookReset,
     BookUpdate,
+    CallAuction,
     Candle,
     ChecksumMismatch,
     ClockStep,
@@ -20,16 +27,28 @@ from recorder.event import (
     ConnectionCount,
     Data,
     Disconnected,
+    EconomicRelease,
+    EstimatedPrice,
     Event,
+    EventMarket,
+    Fill,
     FundingRate,
+    Greeks,
     IndexPrice,
     InstrumentUpdate,
+    Liquidation,
+    LiquidationWarning,
     LoggedIn,
     Lost,
     MarkPrice,
     Notice,
     OpenInterest,
+    OptionSummary,
+    OptionTrade,
+    OrderUpdate,
     Pong,
+    PositionUpdate,
+    PriceLimit,
     Quote,
     RestResponse,
     RunStarted,
@@ -40,10 +59,12 @@ from recorder.event import (
     Unrecognized,
     Unsubscribed,
     VenueError,
+    VenueStatus,
 )
 from recorder.frame import KINDS, Kind
 from recorder.okx.channels import CHANNELS
 from recorder.okx.pushes import INCREMENTAL_BOOKS
+from recorder.okx.spreads import INCREMENTAL_SPREAD_BOOK
 
 
 class Origin(NamedTuple):
@@ -67,26 +88,47 @@ class Origin(NamedTuple):
 # Retired on 2022-12-28 (OKX API docs, changelog); recordings made before hold them.
 _RETIRED_BARS = ("6M", "1Y", "6Mutc", "1Yutc")
 _CANDLES = tuple(
-    [name for name in CHANNELS if "candle" in name and not name.startswith("sprd-")]
+    [name for name in CHANNELS if "candle" in name]
     + [f"{kind}candle{bar}" for kind in ("", "mark-price-", "index-") for bar in _RETIRED_BARS]
 )
 
-_BOOKS = (*INCREMENTAL_BOOKS, "books5")
+_SPREAD_BOOKS = (INCREMENTAL_SPREAD_BOOK, "sprd-books5")
+_BOOKS = (*INCREMENTAL_BOOKS, "books5", *_SPREAD_BOOKS)
 _CONTROL = Origin(None, mark=b'"event"')
 _REQUESTED = Origin(None, mark=b'"event"', by_argument=True)
 _CHAIN = Origin(_BOOKS, (Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN), has_state=True)
 
 ORIGINS: dict[type[Event], Origin] = {
-    Trade: Origin(("trades", "trades-all")),
+    Trade: Origin(("trades", "trades-all", "sprd-public-trades")),
     BookUpdate: Origin(_BOOKS),
-    Quote: Origin(("bbo-tbt",)),
-    Ticker: Origin(("tickers",)),
+    Quote: Origin(("bbo-tbt", "sprd-bbo-tbt")),
+    Ticker: Origin(("tickers", "sprd-tickers")),
     Candle: Origin(_CANDLES),
     MarkPrice: Origin(("mark-price",)),
     IndexPrice: Origin(("index-tickers",)),
     FundingRate: Origin(("funding-rate",)),
     OpenInterest: Origin(("open-interest",)),
     InstrumentUpdate: Origin(("instruments",), (Kind.REST,)),
+    PriceLimit: Origin(("price-limit",)),
+    Liquidation: Origin(("liquidation-orders",)),
+    OptionSummary: Origin(("opt-summary",)),
+    OptionTrade: Origin(("option-trades",)),
+    EstimatedPrice: Origin(("estimated-price",)),
+    VenueStatus: Origin(("status",)),
+    AdlWarning: Origin(("adl-warning",)),
+    CallAuction: Origin(("call-auction-details",)),
+    BlockTicker: Origin(("block-tickers",)),
+    BlockTrade: Origin(("public-block-trades", "public-struc-block-trades")),
+    EventMarket: Origin(("event-contract-markets",)),
+    EconomicRelease: Origin(("economic-calendar",)),
+    AccountUpdate: Origin(("account",)),
+    PositionUpdate: Origin(("positions",)),
+    BalanceAndPosition: Origin(("balance_and_position",)),
+    OrderUpdate: Origin(("orders",)),
+    AlgoOrderUpdate: Origin(("orders-algo", "algo-advance")),
+    Fill: Origin(("fills",)),
+    LiquidationWarning: Origin(("liquidation-warning",)),
+    Greeks: Origin(("account-greeks",)),
     Data: Origin(None, by_argument=True),
     Subscribed: _REQUESTED,
     Unsubscribed: _REQUESTED,
@@ -109,7 +151,9 @@ ORIGINS: dict[type[Event], Origin] = {
 }
 """Origin of every event type."""
 
-ARGUMENT_CHANNELS: frozenset[str] = frozenset((*INCREMENTAL_BOOKS, "bbo-tbt", *_CANDLES))
+ARGUMENT_CHANNELS: frozenset[str] = frozenset(
+    (*INCREMENTAL_BOOKS, "bbo-tbt", *_SPREAD_BOOKS, "sprd-bbo-tbt", *_CANDLES)
+)
 """Channels whose events have the instrument of the frame's argument.
 
 In the others the rows name it, and after a rename the venue goes on serving the old argument with

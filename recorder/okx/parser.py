@@ -8,7 +8,7 @@ the bytes and a decoder compiled for exactly that channel used, in one pass over
 
 1. the first 27 bytes are looked up among the busiest channels (27 bytes are enough to hold the
    whole name and its closing quote, so a hit is exact);
-2. else the name up to its closing quote is looked up among all typed channels;
+2. else the name up to its closing quote is looked up among the channels seen before;
 3. else, or where the typed decoder refused the frame, the generic path: decode to plain objects,
    look at the top-level keys, and try the typed shape once more leniently.
 
@@ -35,20 +35,14 @@ from recorder.okx.lenient import (
     fast_decoder,
     lenient_decoder,
     nests_too_deep,
+    sparse_decoder,
     without_blanks,
 )
-from recorder.okx.pushes import (
-    NS,
-    SHAPES,
-    Handle,
-    Shape,
-    instrument_row_type,
-    instrument_update,
-    shape_of,
-)
+from recorder.okx.pushes import SHAPES, instrument_row_type, instrument_update, shape_of
 from recorder.okx.responses import UNREADABLE, unrecognized
+from recorder.okx.shape import NS, Handle, Shape
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 """Raised whenever the same frame gives other events than before."""
 
 _PREFIX = b'{"arg":{"channel":"'
@@ -77,8 +71,8 @@ class Parser:
         self._instrument_row = instrument_row_type(WIRE_NUMBERS[number])
         self._fast: dict[bytes, Handle] = {}
         self._lenient: dict[str, Handle] = {}
-        for name, shape in SHAPES.items():
-            self._add(name, shape)
+        for name in _BUSY:
+            self._add(name, SHAPES[name])
         self._rows: dict[Kind, Callable[[Frame], list[Event]]] = {
             Kind.TEXT: self._text,
             Kind.BINARY: lambda frame: unrecognized(frame, "binary message"),
@@ -94,9 +88,12 @@ class Parser:
 
     def _add(self, channel: str, shape: Shape) -> None:
         """Compile a channel's two ways: fast by its name, lenient for what the fast one refuses."""
-        push = shape.push(WIRE_NUMBERS[self.number])
-        self._fast[channel.encode()] = shape.reading(fast_decoder(push, self.number))
-        self._lenient[channel] = shape.reading(lenient_decoder(push, shape, self.number))
+        number = shape.number or self.number
+        push = shape.push(WIRE_NUMBERS[number])
+        lenient = lenient_decoder(push, shape, number)
+        first = sparse_decoder(lenient) if shape.is_sparse else fast_decoder(push, number)
+        self._fast[channel.encode()] = shape.reading(first)
+        self._lenient[channel] = shape.reading(lenient)
 
     def _compile(self) -> Callable[[Frame], list[Event]]:
         # A closure: what it needs is bound once, not looked up for every frame.
@@ -162,7 +159,7 @@ class Parser:
         return [_data(frame, channel, argument, document.get("action"), rows)]
 
     def _lenient_of(self, channel: str) -> Handle | None:
-        """Return a typed channel's lenient way; candles are compiled when first seen."""
+        """Return a typed channel's lenient way; all but the busiest are compiled when first seen."""
         handle = self._lenient.get(channel)
         if handle is None:
             shape = shape_of(channel)

@@ -1,7 +1,9 @@
-"""Data pushes into market events: one reading per channel that has a type.
+"""Data pushes into events: one reading per channel that has a type.
 
-Responsible for the table of typed channels (`shape_of`): the wire struct of a channel, and how a
-decoded push becomes events. Refuses to choose a decoder and to remember anything.
+Responsible for the table of typed channels (`shape_of`), and for the wire struct and the reading
+of the market data most recordings consist of; those of the rarer channels come from
+`market_layouts.py`, `spreads.py` and `account_layouts.py`. Refuses to choose a decoder and to
+remember anything.
 
 A reading takes a decoder and returns the function from (frame, payload) to events, so that the
 fast and the lenient decoder of a channel share one mapping. The instrument of a row wins over that
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from recorder.event import (
     BookUpdate,
@@ -35,34 +37,12 @@ from recorder.event import (
 )
 from recorder.frame import Frame
 from recorder.okx import messages as wire
-
-NS = 1_000_000
-"""Nanoseconds in the venue's millisecond."""
+from recorder.okx.account_layouts import ACCOUNT_SHAPES
+from recorder.okx.market_layouts import MARKET_SHAPES
+from recorder.okx.shape import NS, Decode, Handle, Reading, Shape, to_ns
+from recorder.okx.spreads import SPREAD_SHAPES, spread_candle
 
 _NO_LEVEL: Any = Level(None, None, None, None)  # type: ignore[arg-type]
-
-Decode = Callable[[bytes], Any]
-Handle = Callable[[Frame, bytes], list[Event]]
-Reading = Callable[[Decode], Handle]
-
-
-class Shape(NamedTuple):
-    """What a typed channel looks like, and how it becomes events.
-
-    Attributes:
-        push: gives the wire struct of a push for a number type.
-        reading: gives the function from frames to events for a decoder.
-        columns: brings rows of an older layout into today's, where there are any.
-    """
-
-    push: Callable[[Any], Any]
-    reading: Reading
-    columns: Callable[[Any], list[Any]] | None = None
-
-
-def to_ns(milliseconds: int | None) -> int | None:
-    """Return a venue time in ns, None for None."""
-    return None if milliseconds is None else milliseconds * NS
 
 
 def _trades(channel: str) -> Reading:
@@ -302,10 +282,13 @@ SHAPES: dict[str, Shape] = {
     "funding-rate": Shape(_rows(wire.FundingRateRow), _each(_funding_rate)),
     "open-interest": Shape(_rows(wire.OpenInterestRow), _each(_open_interest)),
     "instruments": Shape(_rows(wire.InstrumentRow), _each(instrument_update)),
+    **MARKET_SHAPES,
+    **SPREAD_SHAPES,
+    **ACCOUNT_SHAPES,
 }
 """Typed channels of one fixed name; candles have one name per interval, see `shape_of`."""
 
-_CANDLE = re.compile(r"(mark-price-|index-|)candle([1-9]\d?(?:s|m|H|D|W|M|Y)(?:utc)?)")
+_CANDLE = re.compile(r"(mark-price-|index-|sprd-|)candle([1-9]\d?(?:s|m|H|D|W|M|Y)(?:utc)?)")
 
 
 def shape_of(channel: str) -> Shape | None:
@@ -317,6 +300,8 @@ def shape_of(channel: str) -> Shape | None:
     if match is None:
         return None
     kind, interval = match.groups()
+    if kind == "sprd-":
+        return spread_candle(channel, interval)
     if kind:
         reading = _price_candle(channel, interval)
         return Shape(_argument(wire.PriceCandleRow), reading, _price_candle_columns)

@@ -261,11 +261,11 @@ MARKET: list[tuple[str, str, Event]] = [
     ),
     (
         "a channel without a type",
-        push("price-limit", f'{{"buyLmt":"2.5","enabled":true,"sellLmt":"","ts":"{MS}"}}'),
+        push("rfqs", f'{{"rfqId":"2.5","anonymous":true,"tag":"","ts":"{MS}"}}'),
         Data(
-            **AT, ts_event=NS, instrument="ELM-USDT", channel="price-limit",
-            argument={"channel": "price-limit", "instId": "ELM-USDT"}, action=None,
-            rows=[{"buyLmt": "2.5", "enabled": True, "sellLmt": "", "ts": str(MS)}],
+            **AT, ts_event=NS, instrument="ELM-USDT", channel="rfqs",
+            argument={"channel": "rfqs", "instId": "ELM-USDT"}, action=None,
+            rows=[{"rfqId": "2.5", "anonymous": True, "tag": "", "ts": str(MS)}],
         ),
     ),
     (
@@ -278,7 +278,7 @@ MARKET: list[tuple[str, str, Event]] = [
         ),
     ),
     (
-        "a spread is named by sprdId; its book has three columns and no type yet",
+        "a spread is named by sprdId; a book without a time fits no shape",
         '{"arg":{"channel":"sprd-books5","sprdId":"A_B"},"data":[{"asks":[["-1","2","3"]]}]}',
         Data(
             **AT, ts_event=None, instrument="A_B", channel="sprd-books5",

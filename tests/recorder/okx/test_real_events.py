@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.event import Data, Event, Unrecognized, encode_event
+from recorder.event import Event, Unrecognized, encode_event
 from recorder.frame import KIND_OF_LABEL, Frame, Kind
 from recorder.okx.interpreter import Integrity, Interpreter
 from recorder.okx.parser import Parser
@@ -32,7 +32,11 @@ TYPE_OF_CHANNEL = {
     "trades": "Trade", "trades-all": "Trade", "tickers": "Ticker", "books": "BookUpdate",
     "books5": "BookUpdate", "books-l2-tbt": "BookUpdate", "bbo-tbt": "Quote",
     "candle1m": "Candle", "mark-price": "MarkPrice", "index-tickers": "IndexPrice",
-    "funding-rate": "FundingRate", "subscribe": "Subscribed", "login": "LoggedIn",
+    "funding-rate": "FundingRate", "price-limit": "PriceLimit", "opt-summary": "OptionSummary",
+    "liquidation-orders": "Liquidation", "sprd-public-trades": "Trade",
+    "sprd-bbo-tbt": "Quote", "sprd-books5": "BookUpdate", "account": "AccountUpdate",
+    "positions": "PositionUpdate", "orders": "OrderUpdate", "subscribe": "Subscribed",
+    "login": "LoggedIn",
     "channel-conn-count": "ConnectionCount",
 }  # fmt: skip
 
@@ -59,7 +63,9 @@ def independent_count(frames: Iterator[Frame]) -> Counter[str]:
             count[TYPE_OF_CHANNEL[message["event"]]] += 1
         else:
             channel = message["arg"]["channel"]
-            if channel in TYPE_OF_CHANNEL:
+            if channel == "liquidation-orders":
+                count["Liquidation"] += sum(len(row["details"]) for row in message["data"])
+            elif channel in TYPE_OF_CHANNEL:
                 count[TYPE_OF_CHANNEL[channel]] += len(message["data"])
             else:
                 count["Data"] += 1
@@ -140,14 +146,24 @@ def test_single_frames_are_all_recognized(real_traffic: Path, number: type) -> N
             counts.update(type(event).__name__ for event in events)
             independent += independent_count(iter([frame]))
     assert counts == independent
+    assert not counts["Data"]
 
 
-def test_channels_with_a_type_never_fall_back_to_data(real_traffic: Path) -> None:
-    for path in sorted((real_traffic / "frames").glob("*.jsonl")):
-        if path.stem in TYPE_OF_CHANNEL:
-            for line in path.read_bytes().splitlines():
-                for event in Parser().parse(Frame(0, 0, 0, 0, Kind.TEXT, line)):
-                    assert not isinstance(event, Data), line
+def test_money_of_an_account_is_exactly_what_was_sent(real_traffic: Path) -> None:
+    """Every number of every order, position and balance is the Decimal of the venue's text."""
+    wire_keys = {
+        "orders": {"price": "px", "size": "sz", "fee": "fee", "filled_size": "accFillSz"},
+        "positions": {"position": "pos", "unrealized_pnl": "upl", "initial_margin": "imr"},
+        "account": {"total_equity": "totalEq", "adjusted_equity": "adjEq"},
+    }
+    for channel, keys in wire_keys.items():
+        for line in (real_traffic / "frames" / f"{channel}.jsonl").read_bytes().splitlines():
+            rows = json.loads(line)["data"]
+            events = Parser().parse(Frame(0, 0, 0, 0, Kind.TEXT, line))
+            for row, event in zip(rows, events, strict=True):
+                for name, key in keys.items():
+                    expected = None if row[key] == "" else Decimal(row[key])
+                    assert getattr(event, name) == expected
 
 
 def test_routes_agree_with_the_argument(real_traffic: Path) -> None:
