@@ -174,11 +174,17 @@ class Schedule:
         self._due = None
 
     def achieved_speed(self, now: int) -> float | None:
-        """Return data time sent per steady time, pauses excluded; None before time has passed."""
+        """Return data time per steady time, pauses excluded; None before time has passed."""
         ran = self._ran
         if self._running_since is not None:
             ran += now - self._running_since
-        return self._played / ran if ran > 0 else None
+        return (self._played + self.waited(now)) / ran if ran > 0 else None
+
+    def waited(self, now: int) -> int:
+        """Return the data time that has passed since the last frame sent, ns; 0 at max."""
+        return (
+            0 if self._anchor is None else self._reached(now, *self._anchor) - self._sent_position
+        )
 
     def _set_speed(self, speed: Speed) -> None:
         self._speed = speed
@@ -199,20 +205,21 @@ class Schedule:
         self._last = (frame.seq, frame.ts_mono, frame.ts_recv)
 
     def _reanchor(self, now: int) -> None:
-        """Anchor `now` at the position reached.
+        """Anchor `now` at the position reached."""
+        if self._anchor is not None:
+            self._anchor = (now, self._reached(now, *self._anchor))
+
+    def _reached(self, now: int, steady: int, position: int) -> int:
+        """Return the position at `now`, given the anchor.
 
         That is where the line of the schedule is, but not before the last frame sent (it may run
         late) and not beyond the frame waited for (nothing is known behind it).
         """
-        if self._anchor is None:
-            return
-        steady, position = self._anchor
         if self._speed is None:
-            reached = self._sent_position
-        else:
-            reached = position + (now - steady) * self._data // self._per
-        reached = max(self._sent_position, min(reached, self._position))
-        self._anchor = (now, reached)
+            return self._sent_position
+        if not self._paused:
+            position += (now - steady) * self._data // self._per
+        return max(self._sent_position, min(position, self._position))
 
 
 class Pacer:

@@ -51,7 +51,8 @@ class Progress(msgspec.Struct, frozen=True):
     """Where a replay stands.
 
     Attributes:
-        seq, ts_recv: of the frame in hand; frames, events: played so far.
+        seq: of the last frame; ts_recv: its own, and the data time waited since, ns.
+        frames, events: played so far.
         achieved_speed: data seconds per second so far, None before time has passed.
     """
 

@@ -362,7 +362,7 @@ class _Replay:
         self.on_progress(
             Progress(
                 self._last.seq,
-                self._last.ts_recv,
+                self._last.ts_recv + self.pacer.schedule.waited(now),
                 self.frames,
                 self.events,
                 self.pacer.schedule.achieved_speed(now),

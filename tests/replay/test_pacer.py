@@ -233,3 +233,32 @@ def test_pacer_does_not_sleep_for_late_frames() -> None:
     assert pacer.schedule.max_lag > 2 * S - 1000
     pacer.wait(frame(5, 10 * S))
     assert len(clock.slept) == 1
+
+
+def test_waiting_counts_as_data_time_while_it_lasts() -> None:
+    """A quiet stretch is not slowness: at each moment of it the speed reached is the one asked."""
+    schedule = Schedule(Fraction(10))
+    schedule.due(frame(0, 0), 100 * S)
+    schedule.sent(100 * S)
+    assert schedule.due(frame(1, 60 * S), 100 * S) == 106 * S
+    for waited in (1, 3, 6):
+        assert schedule.waited((100 + waited) * S) == 10 * waited * S
+        assert schedule.achieved_speed((100 + waited) * S) == 10
+    assert schedule.waited(108 * S) == 60 * S  # nothing is known behind the frame waited for
+    schedule.sent(108 * S)
+    assert schedule.waited(108 * S) == 0
+    assert schedule.achieved_speed(108 * S) == 7.5
+
+
+def test_nothing_passes_while_paused_or_at_max() -> None:
+    schedule = Schedule(Fraction(1))
+    schedule.due(frame(0, 0), 0)
+    schedule.sent(0)
+    schedule.due(frame(1, 60 * S), 0)
+    schedule.pause(10 * S)
+    assert schedule.waited(50 * S) == 10 * S
+    unpaced = Schedule()
+    unpaced.due(frame(0, 0), 0)
+    unpaced.sent(0)
+    unpaced.due(frame(1, 60 * S), 0)
+    assert unpaced.waited(50 * S) == 0

@@ -253,6 +253,20 @@ def test_a_replay_takes_the_time_it_was_asked_to(tmp_path: Path, session: Invent
     assert [p.seq for p in seen] == sorted(p.seq for p in seen)
 
 
+def test_progress_moves_on_through_a_quiet_stretch(tmp_path: Path) -> None:
+    frames = [
+        Frame(seq, START + at, at, 0, Kind.TEXT, b"pong") for seq, at in ((0, 0), (1, 20 * S))
+    ]
+    path = write_capture(tmp_path / "c", frames)
+    seen: list[Progress] = []
+    play(path, speed=40, on_progress=seen.append)
+    waiting = [p for p in seen if p.seq == 0 and p.ts_recv > START]
+    assert len(waiting) >= 2
+    assert [p.ts_recv for p in waiting] == sorted({p.ts_recv for p in waiting})
+    assert waiting[-1].ts_recv <= START + 20 * S
+    assert all(38 < p.achieved_speed <= 40.0 for p in waiting if p.achieved_speed is not None)
+
+
 def test_a_pause_between_runs_is_cut_even_where_a_filter_drops_its_row(
     tmp_path: Path, session: Invented
 ) -> None:
