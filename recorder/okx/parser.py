@@ -159,7 +159,7 @@ class Parser:
         return [_data(frame, channel, argument, document.get("action"), rows)]
 
     def _lenient_of(self, channel: str) -> Handle | None:
-        """Return a typed channel's lenient way; all but the busiest are compiled when first seen."""
+        """Return a typed channel's lenient way; the rarer ones are compiled when first seen."""
         handle = self._lenient.get(channel)
         if handle is None:
             shape = shape_of(channel)

@@ -22,11 +22,16 @@ CHANNELS = st.sampled_from([
     "trades", "trades-all", "tickers", "books", "books5", "books-l2-tbt", "books50-l2-tbt",
     "books-elp", "books-rpi", "bbo-tbt", "candle1m", "mark-price-candle5m", "index-candle1H",
     "mark-price", "index-tickers", "funding-rate", "open-interest", "instruments", "orders",
+    "account", "positions", "balance_and_position", "orders-algo", "fills", "opt-summary",
+    "price-limit", "liquidation-orders", "public-struc-block-trades", "economic-calendar",
+    "sprd-bbo-tbt", "sprd-books-l2-tbt", "sprd-candle1m", "sprd-tickers", "rfqs",
 ])  # fmt: skip
 KEYS = st.sampled_from([
     "instId", "ts", "px", "sz", "side", "tradeId", "count", "seqId", "prevSeqId", "checksum",
     "asks", "bids", "last", "askPx", "markPx", "idxPx", "fundingRate", "fundingTime", "oi",
     "tickSz", "source", "settState", "listTime", "instIdCode", "connCount",
+    "sprdId", "details", "legs", "ordId", "state", "uTime", "ccy", "fillSz", "ordIdList",
+    "closeOrderAlgo", "attachAlgoOrds", "linkedAlgoOrd", "posData", "reduceOnly", "delta",
 ])  # fmt: skip
 SCALARS = st.one_of(
     st.none(),
@@ -50,7 +55,8 @@ ROWS = st.one_of(
 @st.composite
 def pushes(draw: st.DrawFn) -> bytes:
     """A message that looks like one of the venue's and holds whatever fits nowhere."""
-    message: dict[str, Any] = {"arg": {"channel": draw(CHANNELS), "instId": draw(SCALARS)}}
+    key = draw(st.sampled_from(["instId", "instId", "sprdId", "uid"]))
+    message: dict[str, Any] = {"arg": {"channel": draw(CHANNELS), key: draw(SCALARS)}}
     if draw(st.booleans()):
         message["action"] = draw(st.sampled_from(["snapshot", "update", "", "other", 1]))
     message["data"] = draw(st.one_of(st.lists(ROWS, max_size=4), SCALARS))
