@@ -140,6 +140,9 @@ class _Verifier:
     def _sealed(self, source: SealedSource) -> None:
         first, last = source.first_seq, source.last_seq
         self._report.segments += 1
+        if self._expected is not None and first > self._expected:
+            self._problem("numbers missing", self._expected, first - 1)
+            self._broken(first)  # what follows is judged from its own checkpoint
         if file_hash(self._snapshot.root / source.path)[:16] != source.hash16:
             self._problem("file hash does not match its name", first, last)
         try:
