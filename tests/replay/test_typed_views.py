@@ -106,5 +106,5 @@ def test_the_command_shows_orders(capture: Path) -> None:
         [*command, "select * from order_updates", "--format", "json"], capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
-    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    (row,) = json.loads(done.stdout)
     assert (row["order_id"], row["fee"], row["price"]) == ("7", -0.25, None)
