@@ -254,7 +254,16 @@ class Book:
         )
 
 
-PREFERENCE = ("books-l2-tbt", "books", "books50-l2-tbt", "books5", "books-rpi", "books-elp")
+PREFERENCE = (
+    "books-l2-tbt",
+    "books",
+    "books50-l2-tbt",
+    "books5",
+    "books-rpi",
+    "books-elp",
+    "sprd-books-l2-tbt",
+    "sprd-books5",
+)
 """Channels in the order `Books.get` prefers them: full depth before fewer levels, fast before
 slow, and books of everybody's orders before those that hold retail (RPI, ELP) orders."""
 
