@@ -59,7 +59,11 @@ def check_circle(source: Path, out: Path, report: RecordReport) -> None:
 
 @pytest.mark.parametrize(
     ("name", "books"),
-    [("2021-07-22-tbt-link-a", 1_504), ("2022-05-13-books-trades-tickers", 290)],
+    [
+        ("2021-07-22-tbt-link-a", 1_504),
+        ("2021-07-22-tbt-link-b", 1_446),
+        ("2022-05-13-books-trades-tickers", 290),
+    ],
 )
 async def test_what_okx_really_sent(
     real_traffic: Path, tmp_path: Path, name: str, books: int
