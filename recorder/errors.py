@@ -8,13 +8,55 @@ what was expected, what was received, where, and what to do next.
     ├── UsageError            2   the caller: a bad option, time, query, name or path
     │   ├── NotACapture           the path holds no capture
     │   ├── CaptureExists         the output is there already
-    │   └── SourceError           a file to import is malformed (names file and line)
-    ├── StartError            5   could not start, or refused for good by the venue
-    ├── DiskFull              4   the disk has no room left
-    ├── Damage                1   bytes on disk are not what was written
-    └── CheckFailed           1   a comparison the user asked for came out unequal
+    │   ├── SourceError           a file to import is malformed (names file and line)
+    │   ├── ConfigError           a configuration file is malformed (names file, key and line)
+    │   ├── UrlError              an address that no socket can be opened at
+    │   └── CredentialsError      a login is wanted and keys are missing or unreadable
+    ├── StartError            5   the venue or the way to it: no start, or refused for good
+    │   ├── ConnectError          nothing could be reached in time
+    │   ├── HandshakeError        reached, but refused: HTTP 403 or 404, a certificate
+    │   ├── AuthError             the login was refused for good (names the venue's code)
+    │   ├── VenueRefused          every subscription was refused (names the venue's code)
+    │   └── RestError             a REST request that the start depends on brought no body
+    ├── DiskFull              4   the machine: the disk has no room left
+    ├── Damage                1   the disk: bytes are not what was written
+    ├── CheckFailed           1   nobody: a comparison the user asked for came out unequal
+    └── InternalError        70   us: a state that cannot be; please report it
 
-What a *venue* does wrong while recording is never an exception: it is a row and an event.
+What a *venue* does wrong while recording is never an exception: it is a row and an event. By kind,
+what goes wrong, what it becomes, whether it is tried again, and how the command ends:
+
+    kind          | while                  | becomes           | retried                     | exit
+    --------------|------------------------|-------------------|-----------------------------|-----
+    HTTP          | opening a socket       | ConnectFailed     | 429 and 5xx, for ever       | -
+    HTTP          | the same, first time   | HandshakeError    | no: 403, 404 and the like   | 5
+    HTTP          | REST at the start      | RestError         | no                          | 5
+    HTTP          | REST while recording   | RestResponse      | at the next turn            | -
+    connection    | DNS, TCP, TLS, proxy   | ConnectFailed     | for ever, with back-off     | -
+    connection    | a certificate, at first| HandshakeError    | no                          | 5
+    connection    | an open socket is lost | Disconnected      | for ever, with back-off     | -
+    connection    | --connect-timeout ends | ConnectError      | until then                  | 5
+    send          | a socket takes no more | Disconnected      | asked again on a new socket | -
+    parse         | a frame nobody knows   | Unrecognized      | no: it is stored as it came | -
+    parse         | a file to import       | SourceError       | no                          | 2
+    parse         | a configuration file   | ConfigError       | no                          | 2
+    auth          | keys missing           | CredentialsError  | no                          | 2
+    auth          | 60006, 60014, 63999    | VenueError        | a few times, with a delay   | -
+    auth          | any other login code   | AuthError         | no                          | 5
+    rate limit    | 60014, HTTP 429        | VenueError        | later, within the limits    | -
+    API           | some arguments refused | VenueError        | no, but for 64007           | 3
+    API           | every argument refused | VenueRefused      | no                          | 5
+    API           | a notice, 64008        | Notice            | on a second socket          | -
+    serialisation | what is asked for      | UsageError        | no                          | 2
+    serialisation | bytes read back        | Damage            | no: `recorder recover`      | 1
+    URL           | --url                  | UrlError          | no                          | 2
+    URL           | 60018, 64001, 64002    | VenueError        | no                          | 3
+    timeout       | an attempt to connect  | ConnectFailed     | for ever, with back-off     | -
+    timeout       | silence after a ping   | Disconnected      | for ever, with back-off     | -
+    timeout       | an ack that never came | Disconnected      | for ever, with back-off     | -
+    internal      | anything not foreseen  | InternalError     | no: `--append` continues    | 70
+
+A dash means that the recording goes on. docs/errors.md shows the same table.
 """
 
 from __future__ import annotations
@@ -31,6 +73,7 @@ class ExitCode(IntEnum):
     LOSS = 3  # done, with declared loss
     DISK_FULL = 4
     REFUSED = 5  # could not start, or refused for good
+    INTERNAL = 70  # a mistake of this program; EX_SOFTWARE of sysexits.h
 
 
 class RecorderError(Exception):
@@ -67,10 +110,88 @@ class SourceError(UsageError):
         self.line = line
 
 
+class ConfigError(UsageError):
+    """A configuration file is malformed.
+
+    Attributes:
+        file: the file as the user named it.
+        key: dotted name of the key at fault, e.g. `record.segment_seconds`; None if no key is.
+        line: 1-based line number, or None where it cannot be told.
+    """
+
+    def __init__(
+        self, message: str, *, file: str, key: str | None = None, line: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.file = file
+        self.key = key
+        self.line = line
+
+
+class UrlError(UsageError):
+    """An address is none, or is no address for a WebSocket."""
+
+
+class CredentialsError(UsageError):
+    """A login is wanted, and the keys for it are missing or cannot be read; never shows them."""
+
+
 class StartError(RecorderError):
     """Recording could not start, or the venue refused for good; retrying cannot help."""
 
     exit_code = ExitCode.REFUSED
+
+
+class ConnectError(StartError):
+    """No connection could be opened within the time that was given."""
+
+
+class HandshakeError(StartError):
+    """Somebody answered, but no WebSocket will be opened: an HTTP status, a certificate.
+
+    Attributes:
+        status: the HTTP status, or None where it was not HTTP that refused.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AuthError(StartError):
+    """The venue refused the login for good.
+
+    Attributes:
+        code: the venue's, e.g. `60009`; None where it gave none.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class VenueRefused(StartError):
+    """The venue refused everything that was asked for.
+
+    Attributes:
+        code: of the first refusal, e.g. `60018`; None where it gave none.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RestError(StartError):
+    """A REST request that the start depends on brought no usable body.
+
+    Attributes:
+        status: the HTTP status, or None where there was no answer.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class DiskFull(RecorderError):
@@ -109,3 +230,9 @@ class Damage(RecorderError):
 
 class CheckFailed(RecorderError):
     """A comparison the user asked for came out unequal."""
+
+
+class InternalError(RecorderError):
+    """This program met a state that cannot be; on the command line, any exception not foreseen."""
+
+    exit_code = ExitCode.INTERNAL
