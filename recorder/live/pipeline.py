@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from recorder.book import Books
 from recorder.capture.digest import EventDigest
-from recorder.capture.writer import CaptureWriter, CloseReport
+from recorder.capture.writer import CloseReport
 from recorder.clock import DataClock
 from recorder.event import (
     Disconnected,
@@ -81,6 +81,28 @@ class Counts:
         self.last_event: int | None = None
 
 
+class FrameSink(Protocol):
+    """Where numbered frames go: a `CaptureWriter`, or memory where nothing is kept (`watch`)."""
+
+    @property
+    def next_seq(self) -> int:
+        """The number the next frame must have."""
+
+    @property
+    def next_connection(self) -> int:
+        """The first connection number not used yet."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the sockets should leave bytes in the kernel for a while."""
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Take frames over; never blocks."""
+
+    def close(self, *, event_digest: EventDigest | None = None) -> CloseReport:
+        """End it; nothing is handed in any more."""
+
+
 class LiveContext:
     """What a handler is given beside the event; see `recorder.strategy.Context`."""
 
@@ -114,7 +136,7 @@ class Pipeline:
 
     def __init__(
         self,
-        writer: CaptureWriter,
+        writer: FrameSink,
         *,
         handler: Handler | None = None,
         digest: bool = False,
