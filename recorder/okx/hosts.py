@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from recorder.errors import UsageError
+from recorder.errors import UrlError, UsageError
 
 
 class Hosts(msgspec.Struct, frozen=True):
@@ -61,20 +61,20 @@ def hosts_at(url: str, *, demo_trading: bool = False) -> Hosts:
     """Return hosts below a base such as `ws://127.0.0.1:8765/ws/v5`; REST is on the same port.
 
     Raises:
-        UsageError: it is no WebSocket address, or it holds a user name, query or fragment.
+        UrlError: it is no WebSocket address, or it holds a user name, query or fragment.
     """
     example = "e.g. ws://127.0.0.1:8765/ws/v5"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(
+        raise UrlError(
             f"expected a WebSocket address, received {url!r} ({error}); {example}"
         ) from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise UsageError(f"expected an address ws://… or wss://…, received {url!r}; {example}")
+        raise UrlError(f"expected an address ws://… or wss://…, received {url!r}; {example}")
     if parts.username is not None or parts.query or parts.fragment:
-        raise UsageError(
+        raise UrlError(
             f"expected a plain address, received one with credentials, a query or a fragment for "
             f"host {parts.hostname}; {example}"
         )
