@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
+WORKERS ?= 2
+PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadscope $(TESTS)
 
 .PHONY: help run test test-floors lint types bench bench-memory docs datasets clean
 
@@ -15,10 +17,10 @@ run: $(VENV)/.installed ## install what is needed and run the demo: serve, recor
 	@$(BIN)/replay demo
 
 test: $(VENV)/.installed-dev ## install what is needed and run all tests (style and types included)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python $(PYTEST)
 
 test-floors: .venv-floors/.installed ## the same tests with the oldest supported version of each library
-	.venv-floors/bin/python -m pytest $(TESTS) --ignore=tests/test_style.py
+	.venv-floors/bin/python $(PYTEST) --ignore=tests/test_style.py
 
 lint: $(VENV)/.installed-dev ## ruff: format check and lint
 	$(BIN)/ruff format --check .

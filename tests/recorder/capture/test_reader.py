@@ -87,7 +87,7 @@ def test_large_payload(tmp_path: Path, build: Any) -> None:
         {"kinds": {Kind.TEXT}, "channels": {"books"}, "connections": {0}},
         {"kinds": set()},
     ],
-    ids=str,
+    ids=lambda wanted: ", ".join(f"{key}={sorted(wanted[key])}" for key in wanted),
 )
 def test_filters_equal_a_naive_filter(
     tmp_path: Path, make_frames: Any, build: Any, wanted: dict[str, Any]
