@@ -8,8 +8,9 @@ server, the simulator and the tests' venues all speak through it, so OKX is writ
 Theory of operation. A `Conversation` is created when a socket opens. The shell hands it every
 text message (`receive`) and obeys the replies in order; it reports pushes of its own (`pushed`) and
 calls `tick` at `deadline` where the idle rule is wanted. Requests are dispatched by the table
-`_OPERATIONS`, arguments by `_refusal`; what differs between venues, modes and faults is data in
-`Rules` and in the callables given to the constructor.
+`_OPERATIONS`, arguments by `_refusal`; the text of frames is in `exchange_frames`; what differs
+between accounts, times and sources is data in `exchange_rules` and in the callables given to the
+constructor. What goes wrong on purpose is said by `faults` and done by `faulty_conversation`.
 
 Venue facts are from the OKX v5 API documentation (Overview/WebSocket, Error Code) and from
 frames seen on the wire; where sources disagree the docstring says which side was taken.
@@ -24,29 +25,50 @@ from typing import Any, TypeAlias
 import msgspec
 
 from recorder.clock import NS_PER_SECOND
+from recorder.okx.exchange_frames import (
+    CLOSE_REASONS,
+    MESSAGES,
+    PONG,
+    Argument,
+    ack,
+    argument_key,
+    connection_count,
+    echo,
+    error,
+    format_connection_id,
+    logged_in,
+    service_notice,
+    unknown_argument,
+)
+from recorder.okx.exchange_rules import (
+    COUNTED,
+    EXCLUDED,
+    EXCLUSIVE,
+    OKX_IDLE_NS,
+    TIERS,
+    TRADING,
+    ChannelCounts,
+    Rules,
+)
 
-Argument: TypeAlias = dict[str, Any]
-"""One element of a request's `args`: `{"channel": "books", "instId": "BTC-USDT"}`."""
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the venue; None switches one off.
-
-    Attributes:
-        requests_per_hour: subscribe, unsubscribe and login requests of one connection; a request
-            with many arguments counts once. Above it: error 60014, the socket stays open.
-        request_bytes: longest request; above it the venue closes with 1009. OKX documents 64 KB;
-            clients that were built against the older 4,096 bytes still exist.
-        idle_ns: the venue drops a connection that subscribed to nothing, or to which it pushed
-            nothing, for this long (30 s at OKX).
-    """
-
-    requests_per_hour: int | None = 480
-    request_bytes: int | None = 65_536
-    idle_ns: int | None = None
-
-
-OKX_IDLE_NS = 30 * NS_PER_SECOND
+__all__ = [
+    "OKX_IDLE_NS",
+    "Argument",
+    "ChannelCounts",
+    "Close",
+    "Conversation",
+    "Login",
+    "Reply",
+    "Rules",
+    "Send",
+    "Started",
+    "Stopped",
+    "accept_any_login",
+    "argument_key",
+    "format_connection_id",
+    "refuse_login",
+    "service_notice",
+]
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -78,23 +100,9 @@ Reply: TypeAlias = Send | Started | Stopped | Close
 Login: TypeAlias = Callable[[Mapping[str, Any], int], str | None]
 """Judge login credentials at a time (ns): None accepts, else the venue's error code."""
 
-PONG = b"pong"
-
-MESSAGES = {
-    "60009": "Login failed.",
-    "60011": "Please log in",
-    "60013": "Invalid args",
-    "60014": "Requests too frequent",
-    "60019": "Invalid op",
-    "60031": "Multiple or repeated login is not allowed",
-    "64002": 'This channel is not supported by "/business" URL',
-}
-"""Texts of the error codes that have a fixed one."""
-
 _ENDPOINTS = ("public", "private", "business")
 _HOUR_NS = 3_600 * NS_PER_SECOND
 _ID_LENGTH = 32
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
@@ -109,63 +117,6 @@ def refuse_login(credentials: Mapping[str, Any], now_ns: int) -> str | None:
     return "60009"
 
 
-def argument_key(argument: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return what makes two arguments the same subscription, hashable.
-
-    The order of keys does not matter, `null` means absent (some clients send `"instType":null`),
-    and `extraParams` tunes a subscription without making it another.
-    """
-    return tuple(sorted((k, str(v)) for k, v in echo(argument).items()))
-
-
-def echo(argument: Mapping[str, Any]) -> Argument:
-    """Return an argument as acks repeat it: as sent, without `extraParams` and nulls."""
-    return {k: v for k, v in argument.items() if v is not None and k != "extraParams"}
-
-
-def ack(
-    event: str, argument: Mapping[str, Any], connection_id: str, request_id: str | None = None
-) -> bytes:
-    """Return the answer to one argument; `event` is `subscribe` or `unsubscribe`."""
-    return _control(request_id, {"event": event, "arg": echo(argument)}, connection_id)
-
-
-def error(message: str, code: str, connection_id: str, request_id: str | None = None) -> bytes:
-    """Return an error frame; it names no argument: clients match by `id` or by the text."""
-    return _control(request_id, {"event": "error", "msg": message, "code": code}, connection_id)
-
-
-def logged_in(connection_id: str, request_id: str | None = None) -> bytes:
-    """Return the answer to an accepted login."""
-    return _control(request_id, {"event": "login", "msg": "", "code": "0"}, connection_id)
-
-
-def service_notice(connection_id: str) -> bytes:
-    """Return notice 64008, sent about 60 s before the venue closes for an upgrade."""
-    message = "The connection will soon be closed for a service upgrade. Please reconnect."
-    return _control(None, {"event": "notice", "msg": message, "code": "64008"}, connection_id)
-
-
-def unknown_argument(argument: Mapping[str, Any]) -> str:
-    """Return the text of error 60018, which is how a client finds the argument it is about."""
-    what = ",".join(f"{key}:{value}" for key, value in echo(argument).items())
-    return (
-        f"Wrong URL or {what} doesn't exist. Please use the correct URL, channel and "
-        f"parameters referring to API document."
-    )
-
-
-def format_connection_id(bits: int) -> str:
-    """Return a `connId`: 8 lower-case hex digits of the low 32 bits, constant per socket."""
-    return f"{bits & 0xFFFFFFFF:08x}"
-
-
-def _control(request_id: str | None, body: dict[str, Any], connection_id: str) -> bytes:
-    """Encode a control frame in the wire's key order: `id` first if sent, `connId` last."""
-    head = {} if request_id is None else {"id": request_id}
-    return _encode({**head, **body, "connId": connection_id})
-
-
 class Conversation:
     """One client's connection, seen from the venue.
 
@@ -174,10 +125,12 @@ class Conversation:
         connection_id: this socket's `connId` (`format_connection_id`).
         knows: whether the venue serves this argument on this endpoint; else error 60018.
         endpoint_of: where a channel lives, None if the channel is unknown; only used to answer
-            64002 instead of 60018 on `business` for channels of the other two.
+            64002 instead of 60018 on `business` for channels of the other two, and the like.
         needs_login: whether an argument is for logged-in clients; by default all of `private`.
         login: the judge of logins.
-        rules: limits in force.
+        rules: limits and choices in force.
+        counts: sockets per private channel, shared by the connections of one account; by default
+            this one is alone.
         now_ns: time of the handshake.
     """
 
@@ -191,6 +144,7 @@ class Conversation:
         needs_login: Callable[[Argument], bool] | None = None,
         login: Login = accept_any_login,
         rules: Rules = Rules(),  # noqa: B008 - frozen, so sharing it is safe
+        counts: ChannelCounts | None = None,
         now_ns: int = 0,
     ) -> None:
         if endpoint not in _ENDPOINTS:
@@ -203,6 +157,7 @@ class Conversation:
         self._needs_login = needs_login or (lambda argument: endpoint == "private")
         self._login = login
         self._rules = rules
+        self._counts = counts or ChannelCounts()
         self._requests: deque[int] = deque()
         self._held: dict[tuple[tuple[str, str], ...], Argument] = {}
         self._last_push_ns = now_ns
@@ -216,32 +171,56 @@ class Conversation:
         """Say whether this connection is subscribed to an argument."""
         return argument_key(argument) in self._held
 
-    def receive(self, text: bytes, now_ns: int) -> list[Reply]:
+    def receive(self, text: bytes, now_ns: int, wall_ns: int | None = None) -> list[Reply]:
         """Answer one text message; never raises, whatever the bytes.
 
         Args:
             text: the message as received.
-            now_ns: any clock that does not fall, ns; used for the limits only.
+            now_ns: any clock that does not fall, ns; used for the limits.
+            wall_ns: the venue's wall clock, ns since the epoch, by which a login is judged;
+                None: `now_ns` is one.
         """
         if text == b"ping":
             return self._sent([Send(PONG)], now_ns)
         limit = self._rules.request_bytes
         if limit is not None and len(text) > limit:
-            return [Close(1009, "message too big")]
+            return [Close(1009, CLOSE_REASONS[1009])]
         request = _request(text)
         if request is None:
-            shown = text.decode("utf-8", "replace")
-            return self._sent([self._error("60012", None, f"Illegal request: {shown}")], now_ns)
+            shown = f"{self._rules.illegal} request: {text.decode('utf-8', 'replace')}"
+            return self._sent([self._error("60012", None, shown)], now_ns)
         operation, arguments, request_id = request
         handler = _OPERATIONS.get(operation)
         if handler is None:
-            return self._sent([self._error("60019", request_id)], now_ns)
+            code = "60028" if operation in TRADING else "60019"
+            return self._sent([self._error(code, request_id)], now_ns)
         if not self._admit(now_ns):
             return self._sent([self._error("60014", request_id)], now_ns)
         replies: list[Reply] = []
         for argument in arguments:
-            replies += handler(self, argument, request_id, now_ns)
+            replies += handler(self, argument, request_id, now_ns if wall_ns is None else wall_ns)
+            if replies and isinstance(replies[-1], Close):
+                break
         return self._sent(replies, now_ns)
+
+    def drop(self, argument: Mapping[str, Any]) -> list[Reply]:
+        """Take an argument away without a word: `[Stopped]`, or nothing if it is not held."""
+        held = self._held.pop(argument_key(argument), None)
+        if held is None:
+            return []
+        self._counts.leave(held["channel"], self.connection_id)
+        return [Stopped(held)]
+
+    def evict(self, argument: Mapping[str, Any]) -> list[Reply]:
+        """Take an argument away and say so: an `unsubscribe` event nobody asked for."""
+        stopped = self.drop(argument)
+        told: list[Reply] = [Send(ack("unsubscribe", argument, self.connection_id))]
+        return stopped + told if stopped else []
+
+    def end(self) -> None:
+        """Give everything up: the socket is gone, and the account's counts forget it."""
+        for argument in self.arguments:
+            self.drop(argument)
 
     def pushed(self, now_ns: int) -> None:
         """Take note that data was pushed: the idle rule counts from here."""
@@ -268,43 +247,92 @@ class Conversation:
         code, acked_first = self._refusal(argument)
         acked = Send(ack("subscribe", argument, self.connection_id, request_id))
         if code is not None:
-            text = unknown_argument(argument) if code == "60018" else None
+            text = unknown_argument(argument, self._rules.separator) if code == "60018" else None
             refused = self._error(code, request_id, text)
             return [acked, refused] if acked_first else [refused]
-        key = argument_key(argument)
+        key, channel = argument_key(argument), argument["channel"]
+        counted = self._count(channel)
         if key in self._held:
             # Acked and harmless: OKX repeats no initial push (several acks, one snapshot seen).
-            return [acked]
+            return [acked, *counted]
+        if self._is_one_too_many(channel):
+            return [acked, *counted]
+        limit = self._rules.channels_per_connection
+        if limit is not None and len(self._held) >= limit:
+            return [Close(4009, CLOSE_REASONS[4009])]
+        evicted: list[Reply] = []
+        if channel == EXCLUSIVE and self._rules.has_exclusive_books:
+            for other in EXCLUDED:
+                evicted += self.evict({**echo(argument), "channel": other})
         self._held[key] = echo(argument)
-        return [acked, Started(self._held[key])]
+        self._counts.join(channel, self.connection_id)
+        return [acked, *evicted, *counted, Started(self._held[key])]
 
     def _unsubscribe(self, argument: Argument, request_id: str | None, now_ns: int) -> list[Reply]:
         # What OKX answers for an argument never subscribed is unknown; an ack harms nobody.
-        acked = Send(ack("unsubscribe", argument, self.connection_id, request_id))
-        held = self._held.pop(argument_key(argument), None)
-        return [acked] if held is None else [Stopped(held), acked]
+        return [
+            *self.drop(argument),
+            Send(ack("unsubscribe", argument, self.connection_id, request_id)),
+        ]
 
     def _log_in(self, argument: Argument, request_id: str | None, now_ns: int) -> list[Reply]:
         if self.is_logged_in:
             return [self._error("60031", request_id)]
         code = self._login(argument, now_ns)
-        if code is not None:
-            return [self._error(code, request_id, MESSAGES.get(code, MESSAGES["60009"]))]
-        self.is_logged_in = True
-        return [Send(logged_in(self.connection_id, request_id))]
+        if code is None:
+            self.is_logged_in = True
+            return [Send(logged_in(self.connection_id, request_id))]
+        refused = self._error(code, request_id, MESSAGES.get(code, MESSAGES["60009"]))
+        if self._rules.closes_after_failed_login:
+            return [refused, Close(4001, CLOSE_REASONS[4001])]
+        return [refused]
 
     def _refusal(self, argument: Argument) -> tuple[str | None, bool]:
         """Return the error code an argument earns, and whether an ack precedes the error."""
-        if not isinstance(argument.get("channel"), str):
+        channel = argument.get("channel")
+        if not isinstance(channel, str):
             return "60018", False
+        if argument.get("uly") is not None:
+            return "64000", False
         if not self._knows(argument):
-            home = self._endpoint_of(argument["channel"]) if self._endpoint_of else None
-            is_stranger = self.endpoint == "business" and home in ("public", "private")
-            return ("64002" if is_stranger else "60018"), False
+            return self._stranger(channel), False
         if self._needs_login(argument) and not self.is_logged_in:
             # On the public socket the ack comes first and the error after it (seen on the wire).
             return "60011", self.endpoint == "public"
+        if self._rules.tier is not None and self._rules.tier < TIERS.get(channel, 0):
+            return "64003", False
+        is_exclusive = channel in EXCLUDED and self._rules.has_exclusive_books
+        if is_exclusive and self.holds({**argument, "channel": EXCLUSIVE}):
+            return "64004", True
         return None, False
+
+    def _stranger(self, channel: str) -> str:
+        """Return the error code of an argument that this endpoint does not serve."""
+        home = self._endpoint_of(channel) if self._endpoint_of else None
+        if self.endpoint == "business" and home in ("public", "private"):
+            return "64002"
+        if self.endpoint == "public" and home == "business":
+            return self._rules.candles_on_public
+        if self.endpoint == "public" and home == "private":
+            return self._rules.login_on_public
+        return "60018"
+
+    def _count(self, channel: str) -> list[Reply]:
+        """Return the word on how many sockets hold a channel, where the venue counts them."""
+        if channel not in COUNTED:
+            return []
+        count = self._counts.count(channel, self.connection_id)
+        is_refused = self._is_one_too_many(channel)
+        limit = self._rules.channel_connections or 0
+        shown = limit if is_refused else count
+        told = connection_count(channel, shown, self.connection_id, is_refused=is_refused)
+        return [Send(told)]
+
+    def _is_one_too_many(self, channel: str) -> bool:
+        limit = self._rules.channel_connections
+        if limit is None or channel not in COUNTED:
+            return False
+        return self._counts.count(channel, self.connection_id) > limit
 
     def _error(self, code: str, request_id: str | None, message: str | None = None) -> Send:
         text = MESSAGES[code] if message is None else message
