@@ -14,7 +14,7 @@ RECORDER = [
     "Book", "Books", "Capture", "CaptureWriter", "Frame", "Interpreter", "Kind", "Parser",
     "RecorderError", "import_sessions", "parse", "record", "verify",
 ]  # fmt: skip
-REPLAY = ["PlayReport", "connect", "play", "query", "refresh", "serve", "simulate"]
+REPLAY = ["PlayReport", "book_at", "connect", "play", "query", "refresh", "serve", "simulate"]
 
 
 def test_names_are_pinned() -> None:

@@ -16,6 +16,7 @@ cli = LazyGroup(
     commands_in={
         "play": "replay.cli.play",
         "cat": "replay.cli.cat",
+        "book": "replay.cli.book",
         "query": "replay.cli.query",
         "serve": "replay.cli.serve",
         "simulate": "replay.cli.simulate",
