@@ -7,6 +7,8 @@ gives the same state.
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,14 +28,20 @@ if TYPE_CHECKING:
 MAX_STATE_BYTES = 1 << 30
 """Bound on an uncompressed state: some 10,000 books of 400 levels a side are a third of it."""
 
+_PROOF = struct.Struct("<IIII")
+_PROOF_MAGIC = 0x184D2A5E
+"""A skippable frame in front: length and CRC-32 of the zstd frame behind it. zstd's own checksum
+covers what comes out, so that a flipped bit may go unnoticed where it changes nothing in that."""
+
 
 def write_checkpoint(root: Path, segment: int, state: bytes) -> str:
     """Put the state before a segment on disk, durably; return its digest."""
     content = zstandard.ZstdCompressor(
         level=3, write_checksum=True, write_content_size=True
     ).compress(state)
+    proof = _PROOF.pack(_PROOF_MAGIC, 8, len(content), zlib.crc32(content))
     path = layout.checkpoint_path(root, segment)
-    layout.replace_file(path, content, mode=layout.file_mode(root))
+    layout.replace_file(path, proof + content, mode=layout.file_mode(root))
     return digest_of(state)
 
 
@@ -46,6 +54,8 @@ def read_checkpoint(root: Path, segment: int) -> bytes:
     path = layout.checkpoint_path(root, segment)
     content = path.read_bytes()
     try:
+        if not content.startswith(zstandard.FRAME_HEADER):  # those of version 0.1 had no proof
+            content = _proven(content)
         size = zstandard.frame_content_size(content)
         if not 0 <= size <= MAX_STATE_BYTES:
             raise zstandard.ZstdError(f"content size {size} is out of range")
@@ -59,6 +69,21 @@ def read_checkpoint(root: Path, segment: int) -> bytes:
             cause="checkpoint cannot be decompressed",
             segment=segment,
         ) from error
+
+
+def _proven(content: bytes) -> bytes:
+    """Return the zstd frame behind its proof.
+
+    Raises:
+        zstandard.ZstdError: it is not the one that was written.
+    """
+    if len(content) < _PROOF.size:
+        raise zstandard.ZstdError("it is cut short")
+    magic, size, length, crc = _PROOF.unpack_from(content)
+    frame = content[_PROOF.size :]
+    if (magic, size, length, crc) != (_PROOF_MAGIC, 8, len(frame), zlib.crc32(frame)):
+        raise zstandard.ZstdError("its checksum does not match")
+    return frame
 
 
 def interpreter_before(

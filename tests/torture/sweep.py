@@ -1,0 +1,129 @@
+"""Goals 2, 3 and 5 by the seam: every call that changes the disk, one after the other.
+
+Responsible for running a scenario with the fault at call 1, 2, 3 … until a run is untouched, and
+judging what each leaves; recovery itself is swept likewise.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.torture import frames
+from tests.torture.checker import Verdict, Wrong, expect, judge
+from tests.torture.shim import Fault, clear
+from tests.torture.zygote import Experiment, Outcome, Zygote
+
+
+class Hit(msgspec.Struct, kw_only=True):
+    """One experiment of a sweep: where the fault met it and what was lost."""
+
+    at: int
+    call: str
+    lost: int
+    outcome: Outcome
+    verdict: Verdict
+
+
+def hits(
+    zygote: Zygote,
+    scratch: Path,
+    *,
+    scenario: str,
+    fault: Fault,
+    arguments: dict[str, Any],
+    start: Path | None = None,
+    step: int = 1,
+    first: int = 1,
+    limit: int = 100_000,
+) -> Iterator[tuple[Path, Outcome, int]]:
+    """Yield `(what is left, outcome, k)` for each k, until the fault met no call.
+
+    Args:
+        start: a directory to begin with, copied each time.
+    """
+    for k in range(first, first + limit * step, step):
+        root, remains = scratch / "c", scratch / "remains"
+        clear(root)
+        clear(remains)
+        if start is not None:
+            shutil.copytree(start, root)
+        at = msgspec.structs.replace(fault, at=k, seed=fault.seed + k, remains=str(remains))
+        outcome = zygote.run(
+            Experiment(scenario=scenario, root=str(root), arguments=arguments, fault=at)
+        )
+        expect(outcome.status != 99, f"{scenario} hangs with {fault.kind} at {k}")
+        left = remains if fault.kind == "cut" and outcome.status == -9 else root
+        yield left, outcome, k
+        if outcome.calls < k:
+            return
+
+
+def sweep_recording(
+    zygote: Zygote,
+    scratch: Path,
+    *,
+    kind: str,
+    seed: int,
+    count: int = 200,
+    step: int = 1,
+    first: int = 1,
+    **more: Any,
+) -> list[Hit]:
+    """Kill (or cut the power of) a recorder at each of its calls; judge each remainder.
+
+    Every second remainder's recovery is itself struck at a random call before it may finish.
+    """
+    found = []
+    arguments = {"seed": seed, "count": count, **more}
+    rng = random.Random(seed)
+
+    def truth(seq: int) -> Any:
+        return frames.frame(seed, seq)
+
+    fault = Fault(kind=kind, seed=seed)
+    for left, outcome, k in hits(
+        zygote,
+        scratch,
+        scenario="record",
+        fault=fault,
+        arguments=arguments,
+        step=step,
+        first=first,
+    ):
+        promised = outcome.durable if kind == "cut" else outcome.written
+        try:
+            if left.is_dir() and k % 2:
+                left = _struck_recovery(zygote, left, kind, rng)
+            is_clean = outcome.status == 0
+            expect(is_clean or outcome.status == -9, f"ended with {outcome.status}")
+            verdict = judge(left, truth, at_least=promised, is_clean=is_clean)
+        except Exception as error:
+            raise Wrong(
+                f"{kind} at call {k} ({outcome.last_call}), seed {seed}, {arguments}: {error!r}; "
+                f"left in {left}\n{outcome.said}"
+            ) from error
+        lost = max(outcome.handed + 1 - verdict.next_seq, 0)
+        found.append(
+            Hit(at=k, call=outcome.last_call, lost=lost, outcome=outcome, verdict=verdict)
+        )
+    return found
+
+
+def _struck_recovery(zygote: Zygote, root: Path, kind: str, rng: random.Random) -> Path:
+    """Start a recovery that dies at a random call; return what it leaves."""
+    if not (root / "capture.json").is_file():
+        return root
+    remains = root.with_name("struck")
+    clear(remains)
+    fault = Fault(
+        kind=kind, at=rng.randrange(1, 40), seed=rng.randrange(1 << 30), remains=str(remains)
+    )
+    outcome = zygote.run(Experiment(scenario="recover", root=str(root), fault=fault))
+    expect(outcome.status in (0, -9), f"recovery ended with {outcome}")
+    return remains if kind == "cut" and outcome.status == -9 else root
