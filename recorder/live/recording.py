@@ -16,6 +16,7 @@ from recorder.capture.writer import CaptureWriter, CloseReport, WriterOptions
 from recorder.errors import ExitCode
 from recorder.live.client import Client, route_to_endpoints
 from recorder.live.config import Limits, LinkOptions
+from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, RecordReport, refusal_row
 from recorder.okx.hosts import hosts_at, hosts_of
@@ -33,6 +34,7 @@ async def record(
     region: str = "global",
     demo_trading: bool = False,
     rest: bool = True,
+    instruments_file: str | os.PathLike[str] | None = None,
     duration: float | None = None,
     frames: int | None = None,
     until_closed: bool = False,
@@ -55,6 +57,8 @@ async def record(
         url: base address such as `ws://127.0.0.1:8765/ws/v5`; None means the venue.
         region: `global`, `us` or `eea`; demo_trading: the venue's demo.
         rest: record the instrument lists at the start.
+        instruments_file: look patterns such as `books:BTC-*-SWAP` up in this saved list of
+            instruments; None asks REST, once, before anything is recorded.
         duration: seconds from the first ack; frames: received text messages; until_closed: end
             when the venue closed every socket. The first limit that is reached ends it.
         connect_timeout: seconds until a venue that cannot be reached is given up; None: never.
@@ -69,6 +73,7 @@ async def record(
 
     Raises:
         UsageError: the arguments; nothing was connected to. CaptureExists: `out` is there.
+        RestError: there are patterns, and the venue gave no list to look them up in.
         StartError: the venue could not be reached in time or refused for good.
         DiskFull: the disk takes no more; what was written before is whole.
     """
@@ -89,6 +94,7 @@ async def record(
     link = link or LinkOptions()
     writer_options = writer_options or WriterOptions()
     handler = None if on_event is None else handler_of(on_event)
+    wanted = await resolve(wanted, hosts, instruments_file=instruments_file)
     options: dict[str, Any] = {
         "subscriptions": [str(item) for item in wanted],
         "url": hosts.websocket,

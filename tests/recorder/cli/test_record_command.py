@@ -169,7 +169,6 @@ async def test_mistakes_of_the_user_are_one_sentence_and_exit_2(
             ((tmp_path / "c", *shared), "at least one --subscribe"),
             ((tmp_path / "c", "--instrument", "BTC-USDT", *shared), "expected --channel"),
             ((tmp_path / "c", "-s", "books:BTC-USDT", "--duration", "-1", *shared), "above 0"),
-            ((tmp_path / "c", "-s", "books:BTC-USDT", "--private", *shared), "--private"),
         )
         ends = await asyncio.gather(*(run(*arguments) for arguments, _ in mistakes))
         for (code, stdout, stderr), (_, words) in zip(ends, mistakes, strict=True):
