@@ -17,6 +17,7 @@ import pyarrow as pa
 from recorder.book import Books
 from recorder.event import (
     EVENT_TYPES,
+    BookMismatch,
     BookReset,
     BookUpdate,
     ChecksumMismatch,
@@ -199,6 +200,7 @@ LEDGER = View(
         SequenceGap,
         BookReset,
         ChecksumMismatch,
+        BookMismatch,
         Disconnected,
         ConnectFailed,
         Lost,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recorder.event.root import Event
+from recorder.event.root import Event, Number
 
 # --- the conversation ----------------------------------------------------------------------
 
@@ -138,6 +138,28 @@ class ConnectFailed(Event, frozen=True, gc=False):
     by: str | None
 
 
+class ConnectionState(Event, frozen=True, gc=False):
+    """How one endpoint of a recording stands from here on, as its rows tell.
+
+    Attributes:
+        connection: the socket or attempt it is about; `-1` before the first one.
+        endpoint: `public`, `private` or `business`, None where it was not recorded.
+        link: number of the redundant link.
+        state: `connecting` (a run began), `connected` (a socket is open), `reconnecting` (it, or
+            an attempt, is over and another follows), `failed` (given up), `closed` (ended, or
+            replaced by another socket that is open).
+        reason: why, in words; None where there is nothing to say.
+        retry_in: how long until the next attempt, ns, at the least; None where none follows.
+    """
+
+    connection: int
+    endpoint: str | None
+    link: int | None
+    state: str
+    reason: str | None
+    retry_in: int | None
+
+
 class RunStarted(Event, frozen=True):
     """A recorder started to write; `info` holds versions, options and boot id."""
 
@@ -210,6 +232,32 @@ class ChecksumMismatch(Event, frozen=True, gc=False):
     channel: str
     received: int
     computed: int
+
+
+class BookMismatch(Event, frozen=True, gc=False):
+    """The venue's own book, asked for by REST, and the one rebuilt here differ.
+
+    Attributes:
+        connection, channel: whose book it is.
+        seq_id: the venue's number of the book in the REST body.
+        is_exact: the books of the very same number differ. False: that number fell between two
+            updates, and the same levels were wrong on both sides of it twice in a row.
+        bids, asks: how many levels of each side differ.
+        side, price: the first of them, best bid first.
+        size, venue_size: its size here and at the venue; None where there is no such level.
+    """
+
+    connection: int
+    instrument: str
+    channel: str
+    seq_id: int
+    is_exact: bool
+    bids: int
+    asks: int
+    side: str
+    price: Number
+    size: Number | None
+    venue_size: Number | None
 
 
 class Unrecognized(Event, frozen=True, gc=False):

@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 
+from recorder.clock import NS_PER_SECOND
 from recorder.event import (
     ClockStep,
     Connected,
     ConnectFailed,
     ConnectionCount,
+    ConnectionState,
     Disconnected,
     Event,
     Int64,
@@ -29,7 +31,7 @@ from recorder.event import (
     Unsubscribed,
     VenueError,
 )
-from recorder.frame import Frame, Kind
+from recorder.frame import NO_CONNECTION, Frame, Kind
 from recorder.okx import messages as wire
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
@@ -166,6 +168,16 @@ _CONTROLS: dict[str, Callable[[Frame, dict[str, Any]], Event | None]] = {
 }
 
 
+_STATES = {
+    "reconnecting": "reconnecting",
+    "failed": "failed",
+    "closed": "closed",
+    "replaced": "closed",
+}
+"""State of the endpoint, by what the `closed` row says comes next."""
+
+_RETRY_SECONDS_MAX = 1e9
+
 _decode_body = msgspec.json.Decoder(wire.RestBody, strict=False).decode
 _decode_opened = msgspec.json.Decoder(wire.Opened, strict=False).decode
 _decode_closed = msgspec.json.Decoder(wire.Closed, strict=False).decode
@@ -188,30 +200,46 @@ def rest_response(frame: Frame) -> tuple[RestResponse, list[Any]]:
 
 
 def opened(frame: Frame) -> list[Event]:
-    """Return the event of an `opened` row."""
+    """Return the events of an `opened` row: the socket, and what it makes of its endpoint."""
     try:
         row = _decode_opened(frame.payload)
     except UNREADABLE:
         return unrecognized(frame, "malformed opened row")
     return [
-        Connected(frame.seq, 0, frame.ts_recv, frame.connection, row.url, row.endpoint, row.link)
-    ]
+        Connected(frame.seq, 0, frame.ts_recv, frame.connection, row.url, row.endpoint, row.link),
+        ConnectionState(
+            frame.seq, 1, frame.ts_recv, frame.connection, row.endpoint, row.link, "connected",
+            None, None,
+        ),
+    ]  # fmt: skip
 
 
 def closed(frame: Frame) -> list[Event]:
-    """Return the event of a `closed` row; the duration is the interpreter's to tell."""
+    """Return the events of a `closed` row; the duration is the interpreter's to tell."""
     try:
         row = _decode_closed(frame.payload)
     except UNREADABLE:
         return unrecognized(frame, "malformed closed row")
     reason = row.reason or ""
-    if row.opened:
-        return [
-            Disconnected(
-                frame.seq, 0, frame.ts_recv, frame.connection, row.code, reason, row.by, None
+    seq, ts_recv, connection = frame.seq, frame.ts_recv, frame.connection
+    events: list[Event] = (
+        [Disconnected(seq, 0, ts_recv, connection, row.code, reason, row.by, None)]
+        if row.opened
+        else [ConnectFailed(seq, 0, ts_recv, connection, row.code, reason, row.by)]
+    )
+    # Rows before parser version 3 do not say what follows: then a socket is closed, and of an
+    # attempt (a REST exchange may be one) nothing is known.
+    state = _STATES.get(row.then or "", "closed" if row.opened else None)
+    if state is not None:
+        seconds = row.retry_in_s
+        told = seconds is not None and 0 <= seconds < _RETRY_SECONDS_MAX
+        retry_in = round((seconds or 0) * NS_PER_SECOND) if told else None
+        events.append(
+            ConnectionState(
+                seq, 1, ts_recv, connection, row.endpoint, row.link, state, reason or None, retry_in
             )
-        ]
-    return [ConnectFailed(frame.seq, 0, frame.ts_recv, frame.connection, row.code, reason, row.by)]
+        )
+    return events
 
 
 def lost(frame: Frame) -> list[Event]:
@@ -229,11 +257,22 @@ def lost(frame: Frame) -> list[Event]:
 
 
 def run(frame: Frame) -> list[Event]:
-    """Return the event of a `run` row."""
+    """Return the events of a `run` row: the run, and each endpoint it is about to connect."""
     try:
-        return [RunStarted(frame.seq, 0, frame.ts_recv, _decode_object(frame.payload))]
+        info = _decode_object(frame.payload)
     except UNREADABLE:
         return unrecognized(frame, "malformed run row")
+    events: list[Event] = [RunStarted(frame.seq, 0, frame.ts_recv, info)]
+    endpoints = info.get("endpoints")
+    for item in endpoints if isinstance(endpoints, list) else ():
+        link = item.get("link") if isinstance(item, dict) else None
+        events.append(
+            ConnectionState(
+                frame.seq, len(events), frame.ts_recv, NO_CONNECTION, text_key(item, "endpoint"),
+                link if type(link) is int else None, "connecting", None, None,
+            )
+        )  # fmt: skip
+    return events
 
 
 def clock(frame: Frame) -> list[Event]:

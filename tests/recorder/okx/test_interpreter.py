@@ -15,6 +15,7 @@ from recorder.event import (
     BookReset,
     BookUpdate,
     ChecksumMismatch,
+    ConnectionState,
     Disconnected,
     Event,
     Level,
@@ -255,10 +256,12 @@ def test_a_disconnect_tells_how_long_the_connection_was_open() -> None:
     tape = Tape()
     open_(tape, 4)
     tape.snapshot(connection=4)
-    (event,) = close(tape, 4)
+    event, state = close(tape, 4)
     assert isinstance(event, Disconnected)
     assert event.duration == 10
-    (event,) = close(tape, 5)
+    assert isinstance(state, ConnectionState)
+    assert state.state == "closed"
+    event, _ = close(tape, 5)
     assert isinstance(event, Disconnected)
     assert event.duration is None
 
