@@ -19,7 +19,7 @@ import zstandard
 from recorder.capture.digest import BlockDigest
 from recorder.capture.layout import FORMAT
 from recorder.errors import Damage
-from recorder.frame import KINDS, RECORD, Frame
+from recorder.frame import KINDS, RECORD, Frame, Kind, encode_record
 
 FILE_MAGIC = b"OKXWAL\r\n"
 FILE_HEADER = struct.Struct("<8sII8sqI")
@@ -41,6 +41,10 @@ BLOCK_BYTES = 1 << 20
 """A writer ends a block when it holds this much."""
 
 _SEARCH_BYTES = 1 << 20
+_NEVER = 1 << 63
+_KIND_AT = 28
+"""Where a record holds its kind."""
+_LOST = bytes([Kind.LOST])
 
 
 class JournalHeader(msgspec.Struct, frozen=True):
@@ -59,6 +63,12 @@ class Trailer(msgspec.Struct, frozen=True, kw_only=True):
     digests: list[BlockDigest]
     end: str
     events: dict[str, int | str] | None = None
+    next_seq: int | None = None
+
+    @property
+    def following(self) -> int:
+        """The number that comes after this segment."""
+        return self.last_seq + 1 if self.next_seq is None else self.next_seq
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
@@ -69,6 +79,14 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     records: bytes
     offset: int
     end: int
+
+    @property
+    def following(self) -> int:
+        """The number that comes after this block: beyond the numbers that a `lost` row names."""
+        following = self.first_seq + self.count
+        if self.count == 1 and self.records[_KIND_AT : _KIND_AT + 1] == _LOST:
+            following = max(following, after_lost(self.first_seq, self.records[RECORD.size :]))
+        return following
 
 
 class Flaw(msgspec.Struct, frozen=True):
@@ -157,7 +175,7 @@ def encode_trailer(trailer: Trailer, *, seed: int, number: int) -> tuple[bytes, 
         content,
         seed=seed,
         number=number,
-        first_seq=trailer.last_seq + 1,
+        first_seq=trailer.following,
         count=0,
         codec=CODEC_TRAILER,
     )
@@ -185,19 +203,47 @@ def split_records(records: bytes | memoryview) -> Iterator[Frame]:
         at += length
 
 
+class _LostRow(msgspec.Struct):
+    first_seq: int | None = None
+    last_seq: int | None = None
+
+
+def after_lost(seq: int, payload: bytes) -> int:
+    """Return the number after those that a `lost` row stands for, `seq` + 1 if it names none."""
+    try:
+        row = msgspec.json.decode(payload, type=_LostRow)
+    except msgspec.MsgspecError:
+        return seq + 1
+    return row.last_seq + 1 if row.first_seq == seq and row.last_seq is not None else seq + 1
+
+
 class _NotWhole(Exception):
     """No whole block starts here; the text says why."""
+
+
+def _clipped(block: Block, cut: int) -> Block:
+    """Return the part of a block that lies below a number."""
+    records = b"".join(encode_record(f) for f in split_records(block.records) if f.seq < cut)
+    return Block(block.first_seq, cut - block.first_seq, records, block.offset, block.end)
 
 
 class JournalScan:
     """One pass over a journal: whole blocks, flaws, the trailer.
 
     It reads at most one block at a time and never beyond `size`, the length the caller decided
-    on (a live journal grows meanwhile).
+    on (a live journal grows meanwhile), nor beyond `cut`, the number that a later journal begins
+    with: what this one holds from there on means nothing.
     """
 
     def __init__(
-        self, fd: int, *, size: int, seed: int, first_seq: int, offset: int = FILE_HEADER.size
+        self,
+        fd: int,
+        *,
+        size: int,
+        seed: int,
+        first_seq: int,
+        offset: int = FILE_HEADER.size,
+        cut: int | None = None,
     ) -> None:
         self._fd = fd
         self._size = size
@@ -205,6 +251,7 @@ class JournalScan:
         self._expected = first_seq
         self._number = 0
         self._offset = offset
+        self._cut = _NEVER if cut is None else cut
 
     def parts(self, *, from_seq: int = 0) -> Iterator[Part]:
         """Yield the parts in file order; blocks wholly below `from_seq` are passed unread."""
@@ -213,27 +260,40 @@ class JournalScan:
                 part = self._block_at(self._offset, from_seq)
             except _NotWhole as fault:
                 flaw = self._flaw(str(fault))
+                if flaw.next_seq is not None and flaw.next_seq > self._cut:
+                    # What is whole behind it belongs to a later journal.
+                    if flaw.expected_seq < self._cut:
+                        yield msgspec.structs.replace(flaw, next_seq=self._cut)
+                    return
                 yield flaw
                 if flaw.at_end:
                     return
                 continue
             self._offset = part.end
+            if self._is_cut(part):
+                if isinstance(part, Block) and part.first_seq < self._cut:
+                    yield _clipped(part, self._cut)
+                return
             if isinstance(part, End):
                 yield part
                 if part.end < self._size:
                     yield self._tail_flaw(part.end, "bytes after the trailer")
                 return
-            self._expected = part.first_seq + part.count
+            self._expected = part.following
             self._number += 1
             if part.count and self._expected > from_seq:
                 yield part
 
+    def _is_cut(self, part: Block | End) -> bool:
+        following = part.trailer.following if isinstance(part, End) else part.following
+        return following > self._cut
+
     def _block_at(self, offset: int, from_seq: int, *, search: bool = False) -> Block | End:
         """Return the whole block that starts at `offset`, else raise `_NotWhole`."""
-        raw = os.pread(self._fd, BLOCK_HEADER.size, offset)
-        if len(raw) < BLOCK_HEADER.size or offset + len(raw) > self._size:
+        raw = os.pread(self._fd, BLOCK_HEADER.size + _KIND_AT + 1, offset)
+        if len(raw) < BLOCK_HEADER.size or offset + BLOCK_HEADER.size > self._size:
             raise _NotWhole("block header cut short")
-        head = BLOCK_HEADER.unpack(raw)
+        head = BLOCK_HEADER.unpack_from(raw)
         marker, number, first_seq, count, codec, stored_size, raw_size, head_crc, body_crc = head
         if marker != BLOCK_MARKER:
             raise _NotWhole("no block marker")
@@ -249,7 +309,9 @@ class JournalScan:
         end = offset + BLOCK_HEADER.size + stored_size
         if end > self._size:
             raise _NotWhole("block cut short")
-        if first_seq + count <= from_seq and codec != CODEC_TRAILER:
+        # A `lost` row is read in any case: the numbers it names come before the next block.
+        is_lost = count == 1 and raw[BLOCK_HEADER.size + _KIND_AT :] == _LOST
+        if first_seq + count <= from_seq and codec != CODEC_TRAILER and not is_lost:
             return Block(first_seq, count, b"", offset, end)
         stored = os.pread(self._fd, stored_size, offset + BLOCK_HEADER.size)
         if len(stored) < stored_size:
@@ -298,7 +360,7 @@ class JournalScan:
             self._number = self._number_at(found)
             expected = self._expected
             if isinstance(block, End):
-                self._expected = block.trailer.last_seq + 1
+                self._expected = block.trailer.following
             else:
                 self._expected = block.first_seq
             return Flaw(start, found, cause, False, expected, self._expected)

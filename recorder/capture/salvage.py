@@ -70,10 +70,11 @@ class _Strict:
                 raise self._damage(part.cause, part.expected_seq)
             if isinstance(part, End):
                 self.trailer = part.trailer
+                self.last_seq = part.trailer.following - 1
             else:
                 yield part.first_seq, part.count, part.records
-                self.last_seq = part.first_seq + part.count - 1
-        if self.trailer is None:
+                self.last_seq = part.following - 1
+        if self.trailer is None and self._journal.cut != self.last_seq + 1:
             raise self._damage("no trailer", self.last_seq + 1)
 
     def _damage(self, cause: str, seq: int) -> Damage:
@@ -137,7 +138,7 @@ class Salvage:
                     self.is_damaged = self.is_repaired = True
                     missing_cause = part.cause
                 continue
-            first = part.trailer.last_seq + 1 if isinstance(part, End) else part.first_seq
+            first = part.trailer.following if isinstance(part, End) else part.first_seq
             if first > self.last_seq + 1:
                 yield from self._bridge(first - 1, missing_cause)
             missing_cause = "block out of order"
@@ -156,7 +157,7 @@ class Salvage:
             for seq, last_seq, cause in waiting:
                 yield self._row(seq, last_seq, cause)
         yield block.first_seq, block.count, block.records
-        self.last_seq = block.first_seq + block.count - 1
+        self.last_seq = block.following - 1
         self._stamps = _stamps(block.records, last=True)
 
     def _at_end(self, cause: str) -> Iterator[Run]:
