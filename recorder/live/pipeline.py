@@ -21,8 +21,11 @@ from recorder.capture.digest import EventDigest
 from recorder.capture.writer import CloseReport
 from recorder.clock import DataClock
 from recorder.event import (
+    ChecksumMismatch,
+    ConnectionCount,
     Disconnected,
     Event,
+    LoggedIn,
     Lost,
     Notice,
     SequenceGap,
@@ -35,11 +38,23 @@ from recorder.live.clocks import ClockWatch
 from recorder.live.connection import Stamp
 from recorder.live.framing import Message
 from recorder.okx.interpreter import Interpreter
+from recorder.okx.subscription import Subscription
 from recorder.strategy import Handler
 
 _encode = msgspec.json.Encoder().encode
 
-_CONVERSATION = frozenset({Subscribed, Unsubscribed, VenueError, Notice, SequenceGap})
+_CONVERSATION = frozenset(
+    {
+        ChecksumMismatch,
+        ConnectionCount,
+        LoggedIn,
+        Notice,
+        SequenceGap,
+        Subscribed,
+        Unsubscribed,
+        VenueError,
+    }
+)
 """Events a session wants to know about."""
 
 _HANDLER_ERRORS_TOLD = 5
@@ -167,6 +182,15 @@ class Pipeline:
     def is_full(self) -> bool:
         """Whether the limit of text messages is reached."""
         return self._text_left == 0
+
+    def has_book(self, connection: int, subscription: Subscription) -> bool:
+        """Say whether a connection has brought the whole book of a subscription."""
+        instrument = subscription.instrument or subscription.get("sprdId") or ""
+        return any(
+            book.is_whole
+            for book in self._interpreter.books.of(instrument)
+            if book.connection == connection and book.channel == subscription.channel
+        )
 
     def begin(self, info: Mapping[str, Any], stamp: Stamp) -> None:
         """Record the `run` row, the first of every run, and the first clock sample."""

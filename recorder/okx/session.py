@@ -1,9 +1,10 @@
 """Session: the client's side of one WebSocket conversation, as a pure state machine.
 
-Responsible for what is sent and when: subscribe requests, the text ping, what an ack or an error
-means for each argument, a fresh snapshot after a sequence gap, and the venue's limit of requests.
-Refuses to own a socket, to read a clock (every call takes the monotonic time, ns), to decode a
-frame (it is handed the interpreter's events), and to reconnect: a session is one connection.
+Responsible for what is sent and when: the login, subscribe requests, the text ping, what an answer
+means for each argument, a fresh snapshot of a book that cannot be trusted, and the venue's limit
+of requests. Refuses to own a socket, to see a credential, to read a clock (every call takes the
+monotonic time, ns), to decode a frame (it is handed the interpreter's events), and to reconnect:
+a session is one connection.
 
 Theory of operation. Each wanted argument is in one `Standing`:
 
@@ -12,108 +13,66 @@ Theory of operation. Each wanted argument is in one `Standing`:
      └──── delay ──────┴── 60014, 64007 ┘            any other error ──▶ REFUSED
 
 DUE arguments are asked for as soon as their `due` time has come and the hour's budget allows, many
-to a request. Data may arrive before the ack and an ack is not final (OKX API docs, "Subscribe";
-an error such as 60011 or 64004 can follow it), so nothing here waits for an order of answers.
+to a request; those that need a login not before the login is answered (`okx.login`), the others
+beside it. Data may arrive before the ack and an ack is not final (OKX API docs, "Subscribe"; an
+error such as 60011 or 64004, or too many connections, can follow it), so nothing here waits for an
+order of answers. A book whose chain broke or whose checksum was wrong is left and asked for anew,
+for only a fresh subscribe brings a snapshot; so is one that has had none for long. What breaks at
+about the same time is asked for together, within the share of the budget that is there for it.
 Calls return the actions the shell must perform, in order; `deadline` says when `tick` is due.
 """
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from collections.abc import Iterable, Mapping
-from enum import Enum
-from typing import TypeAlias
-
-import msgspec
+from collections.abc import Callable, Iterable, Mapping
 
 from recorder.clock import NS_PER_SECOND
-from recorder.event import Event, SequenceGap, Subscribed, Unsubscribed, VenueError
-from recorder.okx.channels import CHANNELS
+from recorder.event import (
+    ChecksumMismatch,
+    ConnectionCount,
+    Event,
+    LoggedIn,
+    SequenceGap,
+    Subscribed,
+    Unsubscribed,
+    VenueError,
+)
+from recorder.okx.actions import PING, Action, Close, GiveUp, LogIn, Send
+from recorder.okx.budget import REQUESTS_PER_HOUR, RequestBudget
+from recorder.okx.login import LoginState, LoginStep
+from recorder.okx.standing import (
+    DELAY_MAX,
+    PLEASE_LOG_IN,
+    Argument,
+    Refusal,
+    Standing,
+    argument_meant,
+    request_number,
+)
 from recorder.okx.subscription import Subscription, build_requests, subscription_of
 
-PING = b"ping"
+__all__ = [
+    "PING",
+    "REQUESTS_PER_HOUR",
+    "Action",
+    "Close",
+    "GiveUp",
+    "LogIn",
+    "LoginState",
+    "Refusal",
+    "Send",
+    "Session",
+    "Standing",
+]
 
-REQUESTS_PER_HOUR = 480
-"""Subscribe, unsubscribe and login requests of one connection (OKX API docs, "Overview")."""
-
-_HOUR = 3_600 * NS_PER_SECOND
-_ANSWER_WAIT = 10 * NS_PER_SECOND  # a request without an answer is asked again, then ever later
-_DELAY_MAX = 600 * NS_PER_SECOND
 _TOO_FAST_DELAY = 2 * NS_PER_SECOND
 _EVICTED_DELAY = 60 * NS_PER_SECOND
-_RESYNC_DELAY = 5 * NS_PER_SECOND  # between two of one argument; doubles while gaps go on
-_CALM = 600 * NS_PER_SECOND  # without a gap for this long, doubling starts anew
+_GATHER = 1 * NS_PER_SECOND  # what is due so soon goes along with what is due now
 _RETRY_CODES = {"60014": _TOO_FAST_DELAY, "64007": _TOO_FAST_DELAY, "60023": _TOO_FAST_DELAY}
-_LOGIN_CODES = ("60011", "64003")
-
-_MENTIONED = re.compile(r"(channel|instType|instFamily|instId|sprdId|ccy|algoId):\s*([^,\s\"}]+)")
-
-
-class Send(msgspec.Struct, frozen=True):
-    """Send this text message, exact bytes."""
-
-    payload: bytes
-
-
-class Close(msgspec.Struct, frozen=True):
-    """Close the connection: it is dead or useless."""
-
-    reason: str
-
-
-Action: TypeAlias = Send | Close
-
-
-class Standing(Enum):
-    """How one argument stands with the venue."""
-
-    DUE = "due"  # to be asked for
-    ASKED = "asked"  # requested, no answer yet
-    HELD = "held"  # acked
-    LEAVING = "leaving"  # unsubscribing, to subscribe anew
-    REFUSED = "refused"  # the venue said no
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """The venue's no to one argument.
-
-    Attributes:
-        subscription: what was asked for.
-        code: the venue's code, e.g. `60018`; message: its words.
-    """
-
-    subscription: Subscription
-    code: str
-    message: str
-
-
-class _Argument:
-    """One wanted argument and where it stands."""
-
-    __slots__ = (
-        "asks",
-        "due",
-        "leave_at",
-        "needs_login",
-        "request_id",
-        "resync_from",
-        "resyncs",
-        "standing",
-        "subscription",
-    )
-
-    def __init__(self, subscription: Subscription, now: int) -> None:
-        self.subscription = subscription
-        channel = CHANNELS.get(subscription.channel)
-        self.needs_login = channel is not None and channel.login
-        self.standing = Standing.DUE
-        self.due = now  # DUE: when to ask; ASKED and LEAVING: when to stop waiting
-        self.asks = 0
-        self.request_id = ""
-        self.leave_at: int | None = None  # HELD: when to unsubscribe for a new snapshot
-        self.resyncs = 0
-        self.resync_from = now  # no earlier than this
+_DENIALS = 3
+_DENIED_DELAY = 5 * NS_PER_SECOND
+_NO_REFUSALS = frozenset({"60015", "60016", "64008"})  # about the connection, not an argument
+CONNECTION_COUNT = "channel-conn-count-error"
 
 
 class Session:
@@ -122,9 +81,13 @@ class Session:
     Args:
         wanted: arguments to hold; order is the order of asking.
         now: monotonic time, ns.
+        log_in: log in where a wanted argument needs it, or the venue says so; otherwise such
+            arguments are asked for like the others.
+        login_failures: of the session before, so that tries are bounded over reconnects.
         ping_after: ns of silence after which `ping` is sent; OKX closes after 30 s of it.
         pong_timeout: ns without any frame after a ping until the connection counts as dead.
-        resync: ask for a new snapshot when a book's chain breaks.
+        resync: ask for a new snapshot when a book cannot be trusted.
+        has_book: whether the whole book of a held argument is there, by this connection.
     """
 
     def __init__(
@@ -132,17 +95,24 @@ class Session:
         wanted: Iterable[Subscription],
         now: int,
         *,
+        log_in: bool = False,
+        login_failures: int = 0,
         ping_after: int = 15 * NS_PER_SECOND,
         pong_timeout: int = 10 * NS_PER_SECOND,
         requests_per_hour: int = REQUESTS_PER_HOUR,
         resync: bool = True,
+        has_book: Callable[[Subscription], bool] | None = None,
     ) -> None:
-        self._arguments = {item.key: _Argument(item, now) for item in wanted}
+        self._arguments = {item.key: Argument(item, now) for item in wanted}
+        self._log_in = log_in
+        needed = log_in and any(item.needs_login for item in self._arguments.values())
+        self._login = LoginStep(wanted=needed, now=now, failures=login_failures)
+        self._has_given_up = False
         self._ping_after = ping_after
         self._pong_timeout = pong_timeout
-        self._requests_per_hour = requests_per_hour
         self._resync = resync
-        self._request_times: deque[int] = deque()
+        self._has_book = has_book
+        self._budget = RequestBudget(requests_per_hour)
         self._request_count = 0
         self._last_heard = now
         self._pinged_at: int | None = None
@@ -167,6 +137,31 @@ class Session:
         return any(item.standing is Standing.HELD for item in self._arguments.values())
 
     @property
+    def login(self) -> LoginState:
+        """How far the login is."""
+        return self._login.state
+
+    @property
+    def login_failures(self) -> int:
+        """Logins that failed in a row; hand it to the session of the next connection."""
+        return self._login.failures
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether this conversation can stand in for another one.
+
+        It can when every wanted argument is HELD or REFUSED, and every held incremental book has
+        its snapshot (`has_book`).
+        """
+        for item in self._arguments.values():
+            if item.standing is Standing.HELD:
+                if item.is_chained and not self._sees_book(item):
+                    return False
+            elif item.standing is not Standing.REFUSED:
+                return False
+        return True
+
+    @property
     def deadline(self) -> int | None:
         """When `tick` has something to do next (monotonic ns); None: never."""
         if self._is_closing:
@@ -175,11 +170,14 @@ class Session:
             times = [self._pinged_at + self._pong_timeout]
         else:
             times = [self._last_heard + self._ping_after]
-        waiting = (Standing.DUE, Standing.ASKED, Standing.LEAVING)
-        dues = [item.due for item in self._arguments.values() if item.standing in waiting]
-        dues += [item.leave_at for item in self._arguments.values() if item.leave_at is not None]
-        if dues:
-            times.append(max(min(dues), self._budget_from()))
+        dues = [self._login.next_time]
+        dues += [item.next_time for item in self._arguments.values() if self._may_ask(item)]
+        earliest = min((time for time in dues if time is not None), default=None)
+        if earliest is not None:
+            times.append(max(earliest, self._budget.available_from))
+        leaves = [item.leave_at for item in self._arguments.values() if item.leave_at is not None]
+        if leaves:
+            times.append(max(min(leaves), self._budget.round_from, self._budget.available_from))
         return min(times)
 
     # --- what happens --------------------------------------------------------------------
@@ -206,25 +204,37 @@ class Session:
     def handle(self, event: Event, now: int) -> list[Action]:
         """Take in one event of this connection; most change nothing."""
         if isinstance(event, Subscribed):
-            self._acked(event)  # nothing becomes due by an ack
+            self._acked(event, now)  # nothing becomes due at once by an ack
             return []
         if isinstance(event, Unsubscribed):
             self._left(event, now)
         elif isinstance(event, VenueError):
-            self._refused(event, now)
-        elif isinstance(event, SequenceGap):
+            if not self._login.refused(event, now):
+                self._refused(event, now)
+        elif isinstance(event, SequenceGap | ChecksumMismatch):
             self._broke(event, now)
+        elif isinstance(event, LoggedIn):
+            self._login.answered(event, now)
+        elif isinstance(event, ConnectionCount):
+            self._counted(event)
         else:
             return []
         return [] if self._is_closing else self._ask(now)
 
-    # --- internals -----------------------------------------------------------------------
+    def closed(self, code: int | None, reason: str, now: int) -> list[Action]:
+        """Take the end of the connection; nothing is sent any more.
 
-    def _budget_from(self) -> int:
-        """Return when the hour's budget next allows a request."""
-        if len(self._request_times) < self._requests_per_hour:
-            return 0
-        return self._request_times[0] + _HOUR
+        Returns:
+            A `GiveUp` where the close means that the login failed for good.
+        """
+        self._is_closing = True
+        self._login.closed(code, reason, now)
+        return self._give_up()
+
+    # --- asking --------------------------------------------------------------------------
+
+    def _may_ask(self, item: Argument) -> bool:
+        return not (item.needs_login and self._login.is_under_way)
 
     def _next_id(self) -> str:
         self._request_count += 1
@@ -232,64 +242,68 @@ class Session:
 
     def _ask(self, now: int) -> list[Action]:
         """Build the requests that are due and that the budget allows."""
-        for item in self._arguments.values():
-            if item.standing in (Standing.ASKED, Standing.LEAVING) and now >= item.due:
-                item.standing, item.due = Standing.DUE, now  # no answer: ask (again)
-        due = [
-            item
-            for item in self._arguments.values()
-            if item.standing is Standing.DUE and now >= item.due
-        ]
-        leaving = [
-            item
-            for item in self._arguments.values()
-            if item.leave_at is not None and now >= item.leave_at
-        ]
         actions: list[Action] = []
-        if leaving:
-            self._request("unsubscribe", leaving, now, actions)
-        if due:
+        if self._login.is_due(now) and self._budget.take(now):
+            self._login.asked(self._next_id(), now)
+            actions.append(LogIn(self._login.request_id))
+        actions += self._give_up()
+        due, is_urgent, leaves = [], False, False
+        for item in self._arguments.values():
+            if item.standing is Standing.HELD:
+                if item.check_at is not None and now >= item.check_at:
+                    self._check(item, now)
+                leaves = leaves or (item.leave_at is not None and now >= item.leave_at)
+                continue
+            if item.standing in (Standing.ASKED, Standing.LEAVING) and now >= item.due:
+                item.ask_at(now)  # no answer: ask (again)
+            if item.standing is Standing.DUE and self._may_ask(item):
+                is_urgent = is_urgent or now >= item.due
+                if now + _GATHER >= item.due:
+                    due.append(item)
+        if leaves and now >= self._budget.round_from:
+            self._request("unsubscribe", self._leaving(now), now, actions)
+        if is_urgent:
             self._request("subscribe", due, now, actions)
         return actions
 
+    def _leaving(self, now: int) -> list[Argument]:
+        return [
+            item
+            for item in self._arguments.values()
+            if item.leave_at is not None and now + _GATHER >= item.leave_at
+        ]
+
     def _request(
-        self, operation: str, items: list[_Argument], now: int, actions: list[Action]
+        self, operation: str, items: list[Argument], now: int, actions: list[Action]
     ) -> None:
-        subscriptions = [item.subscription for item in items]
-        times = self._request_times
-        while times and now - times[0] >= _HOUR:
-            times.popleft()
-        if len(times) >= self._requests_per_hour:
+        if self._budget.available_from > now:
             return
-        for request in build_requests(operation, subscriptions, self._next_id):
-            if len(times) >= self._requests_per_hour:
+        room = self._budget.begin_round(now) if operation == "unsubscribe" else None
+        subscriptions = [item.subscription for item in items]
+        for request in build_requests(operation, subscriptions, self._next_id)[:room]:
+            if not self._budget.take(now):
                 return
-            times.append(now)
             actions.append(Send(request.payload))
             for subscription in request.subscriptions:
                 item = self._arguments[subscription.key]
-                item.request_id = request.id
-                if operation == "subscribe":
-                    item.standing = Standing.ASKED
-                    item.due = now + min(_ANSWER_WAIT << min(item.asks, 10), _DELAY_MAX)
-                    item.asks += 1
-                else:
-                    item.standing = Standing.LEAVING
-                    item.due = now + _ANSWER_WAIT
-                    item.leave_at = None
+                item.requested(operation, request_number(request.id) or 0, now)
 
-    def _find(self, argument: Mapping[str, object]) -> _Argument | None:
+    # --- answers -------------------------------------------------------------------------
+
+    def _find(self, argument: Mapping[str, object]) -> Argument | None:
         subscription = subscription_of(argument)
         return None if subscription is None else self._arguments.get(subscription.key)
 
-    def _acked(self, event: Subscribed) -> None:
+    def _acked(self, event: Subscribed, now: int) -> None:
         item = self._find(event.argument)
         if item is None or item.standing is Standing.LEAVING:
             return  # an ack repeated while we leave does not mean that we are back
-        if item.standing is Standing.REFUSED and event.request_id not in (None, item.request_id):
-            return
-        item.standing = Standing.HELD
-        item.asks = 0
+        number = request_number(event.request_id)
+        if number is not None and number <= item.left:
+            return  # nor does one repeated after we left
+        if item.standing is Standing.REFUSED and item.was_acked:
+            return  # nor one repeated after the error that followed it
+        item.acked(now)
         self._refusals.pop(item.subscription, None)
 
     def _left(self, event: Unsubscribed, now: int) -> None:
@@ -297,68 +311,67 @@ class Session:
         if item is None:
             return
         if item.standing is Standing.LEAVING:
-            item.standing, item.due = Standing.DUE, now
+            item.ask_at(now + _GATHER)
+            together = [it for it in self._arguments.values() if it.request == item.request]
+            if all(it.standing is not Standing.LEAVING for it in together):
+                for it in together:  # the last one: all of them in one request again
+                    it.due = now if it.standing is Standing.DUE else it.due
         elif item.standing is Standing.HELD:
-            item.leave_at = None
+            if item.left and request_number(event.request_id) == item.left:
+                return  # an answer repeated
             # Not asked for: the venue evicts `books` when `books-l2-tbt` of the same instrument
             # is subscribed (changelog 2024-07-17). Ask again, but not at once.
-            item.standing, item.due = Standing.DUE, now + _EVICTED_DELAY
+            item.ask_at(now + _EVICTED_DELAY)
 
     def _refused(self, event: VenueError, now: int) -> None:
-        item = self._meant_by(event)
+        item = None if event.code in _NO_REFUSALS else argument_meant(event, self._arguments)
         if item is None:
             return
         delay = _RETRY_CODES.get(event.code)
         if delay is not None:
-            for other in self._of_request(item.request_id):
-                if other.standing in (Standing.ASKED, Standing.LEAVING):
-                    other.standing = Standing.DUE
-                    other.due = now + min(delay << min(other.asks, 10), _DELAY_MAX)
+            for other in self._arguments.values():
+                asked = other.standing in (Standing.ASKED, Standing.LEAVING)
+                if asked and other.request == item.request:
+                    other.ask_at(now + min(delay << min(other.asks, 10), DELAY_MAX))
         elif item.standing is Standing.LEAVING:
-            item.standing, item.due = Standing.DUE, now  # it was not held: then ask for it
+            item.ask_at(now)  # it was not held: then ask for it
+        elif event.code == PLEASE_LOG_IN and self._log_in and item.denials < _DENIALS:
+            self._login.want(now)  # and ask again after it, or a little later if it is done
+            item.needs_login = True
+            item.ask_at(now + (_DENIED_DELAY << item.denials))
+            item.denials += 1
         else:
-            item.standing, item.leave_at = Standing.REFUSED, None
-            self._refusals[item.subscription] = Refusal(
-                item.subscription, event.code, event.message
-            )
+            self._refuse(item, event.code, event.message)
 
-    def _of_request(self, request_id: str | None) -> list[_Argument]:
-        if request_id is None:
+    def _refuse(self, item: Argument, code: str, message: str) -> None:
+        item.refuse()
+        self._refusals[item.subscription] = Refusal(item.subscription, code, message)
+
+    def _counted(self, event: ConnectionCount) -> None:
+        """Too many connections hold a channel: this one has lost all its arguments of it."""
+        if not event.exceeded:
+            return
+        for item in self._arguments.values():
+            if item.subscription.channel == event.channel:
+                if item.standing is not Standing.REFUSED:
+                    words = f"{event.count} connections of the account hold this channel"
+                    self._refuse(item, CONNECTION_COUNT, words)
+                item.was_acked = True
+
+    def _give_up(self) -> list[Action]:
+        """Refuse what needs a login that failed for good, and say so once."""
+        if self._login.state is not LoginState.FAILED or self._has_given_up:
             return []
-        return [item for item in self._arguments.values() if item.request_id == request_id]
+        self._has_given_up = True
+        code, message = self._login.code, self._login.message
+        for item in self._arguments.values():
+            if item.needs_login and item.standing is not Standing.REFUSED:
+                self._refuse(item, code, message)
+        return [GiveUp(code, message)]
 
-    def _meant_by(self, event: VenueError) -> _Argument | None:
-        """Find the argument an error belongs to: error frames carry no `arg`.
+    # --- fresh snapshots -----------------------------------------------------------------
 
-        By the argument where there is one after all, else by what the text mentions ("channel:X,
-        instId:Y", with or without the space), else by the id: the first of that request without
-        an answer, for arguments are answered in order.
-        """
-        if event.argument is not None:
-            return self._find(event.argument)
-        asked = (Standing.ASKED, Standing.LEAVING)
-        candidates = self._of_request(event.request_id)
-        if not candidates:
-            if event.request_id is not None:
-                return None  # an answer to something older
-            candidates = list(self._arguments.values())
-        mentioned = dict(_MENTIONED.findall(event.message))
-        if "channel" in mentioned:
-            for item in candidates:
-                argument = item.subscription.argument
-                if all(argument.get(key) == value for key, value in mentioned.items()):
-                    return item
-            return None
-        if event.code in _LOGIN_CODES:  # "Please log in", after an ack, names nothing at all
-            candidates = [item for item in candidates if item.needs_login] or candidates
-            candidates = [item for item in candidates if item.standing is not Standing.REFUSED]
-            return candidates[0] if candidates else None
-        unanswered = [item for item in candidates if item.standing in asked]
-        if unanswered:
-            return unanswered[0]
-        return candidates[0] if len(candidates) == 1 else None
-
-    def _broke(self, event: SequenceGap, now: int) -> None:
+    def _broke(self, event: SequenceGap | ChecksumMismatch, now: int) -> None:
         """Ask for a new snapshot of a broken book: only a fresh subscribe brings one."""
         if not self._resync:
             return
@@ -366,12 +379,14 @@ class Session:
             subscription = item.subscription
             if subscription.channel != event.channel or item.standing is not Standing.HELD:
                 continue
-            if event.instrument not in (subscription.instrument, subscription.get("sprdId")):
-                continue
-            if item.leave_at is not None:
-                return
-            if now - item.resync_from > _CALM:
-                item.resyncs = 0
-            item.leave_at = max(now, item.resync_from)
-            item.resync_from = item.leave_at + (_RESYNC_DELAY << min(item.resyncs, 6))
-            item.resyncs += 1
+            if event.instrument in (subscription.instrument, subscription.get("sprdId")):
+                item.leave_soon(now)
+
+    def _check(self, item: Argument, now: int) -> None:
+        """Leave a book that has had no snapshot since its ack."""
+        item.check_at = None
+        if self._resync and not self._sees_book(item):
+            item.leave_soon(now)
+
+    def _sees_book(self, item: Argument) -> bool:
+        return self._has_book is None or self._has_book(item.subscription)
