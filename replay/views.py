@@ -111,7 +111,7 @@ def _best(event: BookUpdate | Quote, books: Books) -> _Best:
     if isinstance(event, Quote):
         return _Best(
             event,
-            "bbo-tbt",
+            event.channel,
             event.bid_price,
             event.bid_size,
             event.ask_price,

@@ -164,6 +164,7 @@ class PositionUpdate(Event, frozen=True, gc=False):
         adl: rank in auto-deleveraging as sent, `1` lowest to `5`.
         event_type: `snapshot` (first and periodic) or `event_update`; None before 2025-03-12.
         page: page of a snapshot, from 1; is_last_page: nothing of it follows.
+        subscribed_as: the subscription's instrument where it is another one (after a rename).
     """
 
     ts_event: int | None
@@ -231,6 +232,26 @@ class PositionUpdate(Event, frozen=True, gc=False):
     close_orders: tuple[CloseOrder, ...]
     create_time: int | None
     update_time: int | None
+    uid: str | None
+    event_type: str | None
+    page: int | None
+    is_last_page: bool | None
+    subscribed_as: str | None = None
+
+
+class EmptySnapshot(Event, frozen=True, gc=False):
+    """A push of an account's channel without a row: the venue says that there is nothing.
+
+    So begins the `positions` of an account that has none.
+
+    Attributes:
+        argument: the whole argument of the push.
+        event_type: `snapshot` or `event_update`; None where not sent.
+        page: page of a snapshot, from 1; is_last_page: nothing of it follows.
+    """
+
+    channel: str
+    argument: dict[str, Any]
     uid: str | None
     event_type: str | None
     page: int | None
@@ -310,6 +331,7 @@ class OrderUpdate(Event, frozen=True, gc=False):
             take_profit_order_price: of the order then placed, -1 is market.
         code, message: of a refused amendment, `0` is success.
         attached: attached orders, texts as sent, blank members left out.
+        subscribed_as: the subscription's instrument where it is another one (after a rename).
     """
 
     ts_event: int | None
@@ -383,6 +405,7 @@ class OrderUpdate(Event, frozen=True, gc=False):
     attached: tuple[dict[str, Any], ...]
     create_time: int | None
     uid: str | None
+    subscribed_as: str | None = None
 
 
 class AlgoOrderUpdate(Event, frozen=True, gc=False):

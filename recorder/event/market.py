@@ -19,6 +19,8 @@ class Trade(Event, frozen=True, gc=False):
         count: fills aggregated into this push; 1 where the venue does not say.
         source: `0` normal, `1` RPI/ELP order; None before 2025.
         venue_seq: the venue's `seqId`, in the instrument's book sequence; None where absent.
+        subscribed_as: the subscription's instrument where it is another one: after a rename the
+            venue goes on serving the old one with the new id in its rows.
     """
 
     ts_event: int | None
@@ -31,6 +33,7 @@ class Trade(Event, frozen=True, gc=False):
     count: int = 1
     source: str | None = None
     venue_seq: int | None = None
+    subscribed_as: str | None = None
 
 
 class BookUpdate(Event, frozen=True, gc=False):
@@ -42,6 +45,7 @@ class BookUpdate(Event, frozen=True, gc=False):
         bids, asks: levels in the order sent, best first.
         seq_id, prev_seq_id: the venue's chain (prev −1 on a snapshot); None where absent.
         checksum: the venue's CRC32 (signed); 0 or None means that it offered none.
+        subscribed_as: the subscription's instrument where the row names another (after a rename).
     """
 
     ts_event: int | None
@@ -53,10 +57,16 @@ class BookUpdate(Event, frozen=True, gc=False):
     seq_id: int | None = None
     prev_seq_id: int | None = None
     checksum: int | None = None
+    subscribed_as: str | None = None
 
 
 class Quote(Event, frozen=True, gc=False):
-    """Best bid and offer as the venue pushes it (`bbo-tbt`); a missing side is None."""
+    """Best bid and offer as the venue pushes it; a missing side is None.
+
+    Attributes:
+        channel: `bbo-tbt` or `sprd-bbo-tbt`.
+        subscribed_as: the subscription's instrument where the row names another (after a rename).
+    """
 
     ts_event: int | None
     instrument: str
@@ -67,6 +77,8 @@ class Quote(Event, frozen=True, gc=False):
     ask_size: Number | None
     ask_orders: int | None
     venue_seq: int | None = None
+    channel: str = "bbo-tbt"
+    subscribed_as: str | None = None
 
 
 class Ticker(Event, frozen=True, gc=False):
@@ -182,6 +194,16 @@ class InstrumentUpdate(Event, frozen=True, gc=False):
         tick_size: smallest price step; lot_size: smallest size step; min_size: smallest order.
         contract_value: size of one contract in `contract_currency` (derivatives).
         list_time, expiry_time: ns since the Unix epoch, None where not applicable.
+        rule_type: `normal`, `pre_market`, `rebase_contract`, `xperp`.
+        category: `1` crypto, `3` stocks, `4` commodities, `5` forex, `6` bonds.
+        group_id: of the fee table; series_id: of an event contract.
+        open_type: how trading opened, `fix_price`, `pre_quote` or `call_auction`.
+        continuous_time, pre_market_end_time: when ordinary trading begins, ns.
+        max_limit_size, max_market_size, max_iceberg_size, max_twap_size, max_trigger_size,
+            max_stop_size: largest order, in the unit of sizes.
+        max_limit_amount, max_market_amount: largest order, US dollars.
+        has_daily_settlement: of a futures contract.
+        changes: of these rules to come, as sent (`param`, `newValue`, `effTime`).
     """
 
     instrument: str
@@ -205,6 +227,23 @@ class InstrumentUpdate(Event, frozen=True, gc=False):
     option_type: str | None
     strike: Number | None
     instrument_code: int | None
+    rule_type: str | None = None
+    category: str | None = None
+    group_id: str | None = None
+    series_id: str | None = None
+    open_type: str | None = None
+    continuous_time: int | None = None
+    pre_market_end_time: int | None = None
+    max_limit_size: Number | None = None
+    max_limit_amount: Number | None = None
+    max_market_size: Number | None = None
+    max_market_amount: Number | None = None
+    max_iceberg_size: Number | None = None
+    max_twap_size: Number | None = None
+    max_trigger_size: Number | None = None
+    max_stop_size: Number | None = None
+    has_daily_settlement: bool | None = None
+    changes: tuple[dict[str, Any], ...] = ()
 
 
 class Data(Event, frozen=True):

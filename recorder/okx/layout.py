@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Optional, get_args, get_origin
 
 import msgspec
 
-from recorder.event import Event, Int64
+from recorder.event import EmptySnapshot, Event, Int64
 from recorder.frame import Frame
 from recorder.okx.messages import Milliseconds
 from recorder.okx.shape import NS, Decode, Handle, Reading, Shape
@@ -38,10 +38,11 @@ _OF_PUSH = {
 """Fields of account events that the push says once for all its rows."""
 
 
-class AccountArgument(msgspec.Struct, gc=False):
+class AccountArgument(msgspec.Struct, gc=False, rename={"inst_id": "instId"}):
     """The argument of a push; only account channels name a `uid`."""
 
     uid: str | None = None
+    inst_id: str | None = None
 
 
 class TablePush(msgspec.Struct, gc=False, rename={
@@ -53,6 +54,13 @@ class TablePush(msgspec.Struct, gc=False, rename={
     event_type: str | None = None
     page: Int64 | None = None
     is_last_page: bool | None = None
+
+
+class _WholeArgument(msgspec.Struct):
+    arg: dict[str, Any]
+
+
+_decode_argument = msgspec.json.Decoder(_WholeArgument).decode
 
 
 class Layout(NamedTuple):
@@ -144,12 +152,28 @@ def _maker(layout: Layout) -> Make:
     return make
 
 
+def _empty(frame: Frame, payload: bytes, channel: str, push: TablePush) -> EmptySnapshot:
+    """Return what a push without rows says: that there is nothing."""
+    return EmptySnapshot(
+        frame.seq, 0, frame.ts_recv, channel, _decode_argument(payload).arg, push.arg.uid,
+        push.event_type, push.page, push.is_last_page,
+    )  # fmt: skip
+
+
+def _renamed(event: Any, asked: str) -> Event:
+    """Return an event that names the subscription's instrument where that is another one."""
+    if event.instrument == asked:
+        return event  # type: ignore[no-any-return]
+    return msgspec.structs.replace(event, subscribed_as=asked)  # type: ignore[no-any-return]
+
+
 def _reading(layout: Layout, channel: str) -> Reading:
     fields = [field.name for field in msgspec.structs.fields(layout.makes)]
     constants = {"channel": channel} if "channel" in fields else {}
     of_push = {name: attrgetter(path) for name, path in _OF_PUSH.items()
                if name in fields and name not in layout.keys}  # fmt: skip
-    told = {*_COMMON, *constants, *of_push, *layout.keys}
+    is_renamable, is_account = "subscribed_as" in fields, "uid" in fields
+    told = {*_COMMON, *constants, *of_push, *layout.keys, *(("subscribed_as",) * is_renamable)}
     if told != set(fields):
         raise TypeError(f"the layout of {channel} and its event differ: {told ^ set(fields)}")
     make = _maker(layout)
@@ -157,11 +181,16 @@ def _reading(layout: Layout, channel: str) -> Reading:
     def reading(decode: Decode) -> Handle:
         def handle(frame: Frame, payload: bytes) -> list[Event]:
             push = decode(payload)
+            rows = push.data
+            if not rows and is_account:
+                return [_empty(frame, payload, channel, push)]
             shared = {name: get(push) for name, get in of_push.items()}
-            return [
+            events = [
                 make(row, seq=frame.seq, index=index, ts_recv=frame.ts_recv, **constants, **shared)
-                for index, row in enumerate(push.data)
+                for index, row in enumerate(rows)
             ]
+            asked = push.arg.inst_id if is_renamable else None
+            return events if asked is None else [_renamed(event, asked) for event in events]
 
         return handle
 

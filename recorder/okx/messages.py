@@ -45,6 +45,19 @@ class ArgumentPush(Struct, Generic[R], gc=False):
     data: list[R]
 
 
+class RenamableArgument(Struct, gc=False, rename="camel"):
+    """The argument of a push whose rows do name their instrument: after a rename, another one."""
+
+    inst_id: str | None = None
+
+
+class TradePush(Struct, Generic[R], gc=False):
+    """A push of trades: after a rename they go on under the old argument (OKX API docs)."""
+
+    arg: RenamableArgument
+    data: list[R]
+
+
 class BookPush(Struct, Generic[R], gc=False):
     """A push of an incremental book; without a known action it cannot be applied."""
 
@@ -60,7 +73,7 @@ class TradeRow(Struct, Generic[N], gc=False, rename="camel"):
     trade_id: str
     px: N
     sz: N
-    side: Literal["buy", "sell"]
+    side: str
     ts: Milliseconds
     count: Int64 = 1
     source: str | None = None
@@ -209,6 +222,23 @@ class InstrumentRow(Struct, Generic[N], gc=False, rename="camel"):
     opt_type: str | None = None
     stk: N | None = None
     inst_id_code: Int64 | None = None
+    rule_type: str | None = None
+    inst_category: str | None = None
+    group_id: str | None = None
+    series_id: str | None = None
+    open_type: str | None = None
+    cont_td_sw_time: Milliseconds | None = None
+    pre_mkt_sw_time: Milliseconds | None = None
+    max_lmt_sz: N | None = None
+    max_lmt_amt: N | None = None
+    max_mkt_sz: N | None = None
+    max_mkt_amt: N | None = None
+    max_iceberg_sz: N | None = None
+    max_twap_sz: N | None = None
+    max_trigger_sz: N | None = None
+    max_stop_sz: N | None = None
+    future_settlement: bool | None = None
+    upc_chg: list[dict[str, Any]] = []
 
 
 class LiquidationDetail(Struct, Generic[N], gc=False, rename="camel"):
@@ -299,7 +329,7 @@ class SpreadTradeRow(Struct, Generic[N], gc=False, rename="camel"):
     trade_id: str
     px: N
     sz: N
-    side: Literal["buy", "sell"]
+    side: str
     ts: Milliseconds
 
 
@@ -341,12 +371,19 @@ class Opened(Struct, gc=False):
 
 
 class Closed(Struct, gc=False):
-    """Payload of a `closed` row; `opened` is False for a connect that failed."""
+    """Payload of a `closed` row; `opened` is False for a connect that failed.
+
+    `then` and what follows it are written for sockets of an endpoint, and since parser version 3.
+    """
 
     code: Int64 | None = None
     reason: str | None = None
     by: str | None = None
     opened: bool = True
+    endpoint: str | None = None
+    link: Int64 | None = None
+    then: str | None = None
+    retry_in_s: float | None = None
 
 
 class LostRange(Struct, gc=False):

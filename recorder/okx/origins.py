@@ -14,28 +14,37 @@ from recorder.event import (
     AdlWarning,
     AlgoOrderUpdate,
     BalanceAndPosition,
+    BlockFill,
     BlockTicker,
     BlockTrade,
+    BookMismatch,
     BookReset,
     BookUpdate,
     CallAuction,
     Candle,
     ChecksumMismatch,
     ClockStep,
-    Connected,
     ConnectFailed,
+    Connected,
     ConnectionCount,
+    ConnectionState,
     Data,
+    DepositUpdate,
     Disconnected,
     EconomicRelease,
+    EmptySnapshot,
     EstimatedPrice,
     Event,
     EventMarket,
     Fill,
     FundingRate,
     Greeks,
+    GridBotUpdate,
+    GridOrderUpdate,
+    GridPositionUpdate,
     IndexPrice,
     InstrumentUpdate,
+    LeadTradingNotice,
     Liquidation,
     LiquidationWarning,
     LoggedIn,
@@ -50,9 +59,14 @@ from recorder.event import (
     PositionUpdate,
     PriceLimit,
     Quote,
+    RecurringBuyUpdate,
     RestResponse,
+    RfqQuoteUpdate,
+    RfqUpdate,
     RunStarted,
     SequenceGap,
+    SpreadFill,
+    SpreadOrderUpdate,
     Subscribed,
     Ticker,
     Trade,
@@ -60,9 +74,13 @@ from recorder.event import (
     Unsubscribed,
     VenueError,
     VenueStatus,
+    WithdrawalUpdate,
 )
 from recorder.frame import KINDS, Kind
+from recorder.okx.account_layouts import ACCOUNT_SHAPES
+from recorder.okx.bot_layouts import BOT_SHAPES
 from recorder.okx.channels import CHANNELS
+from recorder.okx.deal_layouts import DEAL_SHAPES
 from recorder.okx.pushes import INCREMENTAL_BOOKS
 from recorder.okx.spreads import INCREMENTAL_SPREAD_BOOK
 
@@ -97,6 +115,7 @@ _BOOKS = (*INCREMENTAL_BOOKS, "books5", *_SPREAD_BOOKS)
 _CONTROL = Origin(None, mark=b'"event"')
 _REQUESTED = Origin(None, mark=b'"event"', by_argument=True)
 _CHAIN = Origin(_BOOKS, (Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN), has_state=True)
+_COMPARISON = Origin(_BOOKS, (*_CHAIN.kinds, Kind.SENT, Kind.REST), has_state=True)
 
 ORIGINS: dict[type[Event], Origin] = {
     Trade: Origin(("trades", "trades-all", "sprd-public-trades")),
@@ -129,6 +148,19 @@ ORIGINS: dict[type[Event], Origin] = {
     Fill: Origin(("fills",)),
     LiquidationWarning: Origin(("liquidation-warning",)),
     Greeks: Origin(("account-greeks",)),
+    EmptySnapshot: Origin((*ACCOUNT_SHAPES, *BOT_SHAPES, *DEAL_SHAPES)),
+    GridBotUpdate: Origin(("grid-orders-spot", "grid-orders-contract")),
+    GridPositionUpdate: Origin(("grid-positions",)),
+    GridOrderUpdate: Origin(("grid-sub-orders",)),
+    RecurringBuyUpdate: Origin(("algo-recurring-buy",)),
+    LeadTradingNotice: Origin(("copytrading-lead-notification",)),
+    RfqUpdate: Origin(("rfqs",)),
+    RfqQuoteUpdate: Origin(("quotes",)),
+    BlockFill: Origin(("struc-block-trades",)),
+    SpreadOrderUpdate: Origin(("sprd-orders",)),
+    SpreadFill: Origin(("sprd-trades",)),
+    DepositUpdate: Origin(("deposit-info",)),
+    WithdrawalUpdate: Origin(("withdrawal-info",)),
     Data: Origin(None, by_argument=True),
     Subscribed: _REQUESTED,
     Unsubscribed: _REQUESTED,
@@ -141,12 +173,14 @@ ORIGINS: dict[type[Event], Origin] = {
     Connected: Origin((), (Kind.OPENED,)),
     Disconnected: Origin((), (Kind.OPENED, Kind.CLOSED, Kind.RUN), has_state=True),
     ConnectFailed: Origin((), (Kind.OPENED, Kind.CLOSED, Kind.RUN), has_state=True),
+    ConnectionState: Origin((), (Kind.OPENED, Kind.CLOSED, Kind.RUN), has_state=True),
     RunStarted: Origin((), (Kind.RUN,)),
     ClockStep: Origin((), (Kind.CLOCK,)),
     Lost: Origin((), (Kind.LOST,)),
     SequenceGap: _CHAIN,
     BookReset: _CHAIN,
     ChecksumMismatch: _CHAIN,
+    BookMismatch: _COMPARISON,
     Unrecognized: Origin(None, KINDS),
 }
 """Origin of every event type."""

@@ -42,7 +42,7 @@ from recorder.okx.pushes import SHAPES, instrument_row_type, instrument_update, 
 from recorder.okx.responses import UNREADABLE, unrecognized
 from recorder.okx.shape import NS, Handle, Shape
 
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 """Raised whenever the same frame gives other events than before."""
 
 _PREFIX = b'{"arg":{"channel":"'

@@ -38,6 +38,8 @@ from recorder.event import (
 from recorder.frame import Frame
 from recorder.okx import messages as wire
 from recorder.okx.account_layouts import ACCOUNT_SHAPES
+from recorder.okx.bot_layouts import BOT_SHAPES
+from recorder.okx.deal_layouts import DEAL_SHAPES
 from recorder.okx.market_layouts import MARKET_SHAPES
 from recorder.okx.shape import NS, Decode, Handle, Reading, Shape, to_ns
 from recorder.okx.spreads import SPREAD_SHAPES, spread_candle
@@ -45,15 +47,24 @@ from recorder.okx.spreads import SPREAD_SHAPES, spread_candle
 _NO_LEVEL: Any = Level(None, None, None, None)  # type: ignore[arg-type]
 
 
+def _other(asked: str, named: str | None) -> str | None:
+    """Return the argument's instrument where a row names another one, else None."""
+    return None if named is None or named == asked else asked
+
+
 def _trades(channel: str) -> Reading:
     def reading(decode: Decode) -> Handle:
         def handle(frame: Frame, payload: bytes) -> list[Event]:
-            rows: list[Any] = decode(payload).data
+            push = decode(payload)
+            rows: list[Any] = push.data
+            asked = push.arg.inst_id
             index = 0
             for row in rows:
+                name = row.inst_id
                 rows[index] = Trade(
-                    frame.seq, index, frame.ts_recv, row.ts * NS, row.inst_id, channel,
-                    row.trade_id, row.px, row.sz, row.side, row.count, row.source, row.seq_id,
+                    frame.seq, index, frame.ts_recv, row.ts * NS, name, channel, row.trade_id,
+                    row.px, row.sz, row.side, row.count, row.source, row.seq_id,
+                    None if name == asked else asked,
                 )  # fmt: skip
                 index += 1  # noqa: SIM113
             return rows
@@ -92,6 +103,7 @@ def _books5(decode: Decode) -> Handle:
             rows[index] = BookUpdate(
                 frame.seq, index, frame.ts_recv, row.ts * NS, row.inst_id or push.arg.inst_id,
                 "books5", True, row.bids, row.asks, row.seq_id, row.prev_seq_id, row.checksum,
+                _other(push.arg.inst_id, row.inst_id),
             )  # fmt: skip
             index += 1  # noqa: SIM113
         return rows
@@ -111,6 +123,7 @@ def _quotes(decode: Decode) -> Handle:
             rows[index] = Quote(
                 frame.seq, index, frame.ts_recv, row.ts * NS, row.inst_id or push.arg.inst_id,
                 bid.price, bid.size, bid.orders, ask.price, ask.size, ask.orders, row.seq_id,
+                "bbo-tbt", _other(push.arg.inst_id, row.inst_id),
             )  # fmt: skip
             index += 1  # noqa: SIM113
         return rows
@@ -221,6 +234,10 @@ def instrument_update(frame: Frame, index: int, row: Any, _: str | None = None) 
         row.quote_ccy, row.settle_ccy, row.uly, row.inst_family, row.ct_type, row.ct_val,
         row.ct_mult, row.ct_val_ccy, row.tick_sz, row.lot_sz, row.min_sz, row.lever,
         to_ns(row.list_time), to_ns(row.exp_time), row.opt_type, row.stk, row.inst_id_code,
+        row.rule_type, row.inst_category, row.group_id, row.series_id, row.open_type,
+        to_ns(row.cont_td_sw_time), to_ns(row.pre_mkt_sw_time), row.max_lmt_sz, row.max_lmt_amt,
+        row.max_mkt_sz, row.max_mkt_amt, row.max_iceberg_sz, row.max_twap_sz,
+        row.max_trigger_sz, row.max_stop_sz, row.future_settlement, tuple(row.upc_chg),
     )  # fmt: skip
 
 
@@ -267,12 +284,16 @@ def _book(row: Any) -> Callable[[Any], Any]:
     return lambda number: wire.BookPush[row[number]]
 
 
+def _trade_push(number: Any) -> Any:
+    return wire.TradePush[wire.TradeRow[number]]
+
+
 INCREMENTAL_BOOKS = ("books", "books-l2-tbt", "books50-l2-tbt", "books-rpi", "books-elp")
 """Channels that send a snapshot and then updates."""
 
 SHAPES: dict[str, Shape] = {
-    "trades": Shape(_rows(wire.TradeRow), _trades("trades")),
-    "trades-all": Shape(_rows(wire.TradeRow), _trades("trades-all")),
+    "trades": Shape(_trade_push, _trades("trades")),
+    "trades-all": Shape(_trade_push, _trades("trades-all")),
     **{name: Shape(_book(wire.BookRow), _books(name)) for name in INCREMENTAL_BOOKS},
     "books5": Shape(_argument(wire.BookRow), _books5),
     "bbo-tbt": Shape(_argument(wire.QuoteRow), _quotes),
@@ -285,6 +306,8 @@ SHAPES: dict[str, Shape] = {
     **MARKET_SHAPES,
     **SPREAD_SHAPES,
     **ACCOUNT_SHAPES,
+    **BOT_SHAPES,
+    **DEAL_SHAPES,
 }
 """Typed channels of one fixed name; candles have one name per interval, see `shape_of`."""
 

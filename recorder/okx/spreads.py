@@ -53,6 +53,7 @@ def _quotes(decode: Decode) -> Handle:
                 Quote(
                     frame.seq, index, frame.ts_recv, row.ts * NS, push.arg.sprd_id,
                     bid.price, bid.size, bid.orders, ask.price, ask.size, ask.orders, row.seq_id,
+                    "sprd-bbo-tbt",
                 )
             )  # fmt: skip
         return events

@@ -53,7 +53,7 @@ def test_json_names_the_type_first_and_floats_are_shortest() -> None:
     assert encode_event(trade()) == (
         b'{"type":"Trade","seq":1,"index":0,"ts_recv":2,"ts_event":null,"instrument":"E",'
         b'"channel":"trades","trade_id":"7","price":0.1,"size":1e-8,"side":"buy","count":1,'
-        b'"source":null,"venue_seq":null}'
+        b'"source":null,"venue_seq":null,"subscribed_as":null}'
     )
 
 

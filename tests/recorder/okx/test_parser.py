@@ -93,7 +93,7 @@ MARKET: list[tuple[str, str, Event]] = [
         ),
         Trade(
             **AT, ts_event=NS, instrument="OAK-USDT", channel="trades", trade_id="1",
-            price=3.0, size=2.0, side="buy",
+            price=3.0, size=2.0, side="buy", subscribed_as="ELM-USDT",
         ),
     ),
     (

@@ -20,18 +20,25 @@ from recorder.event import (
     AdlWarning,
     AlgoOrderUpdate,
     BalanceAndPosition,
+    BlockFill,
     BlockTicker,
     BlockTrade,
     BookUpdate,
     CallAuction,
     Candle,
     Data,
+    DepositUpdate,
     EconomicRelease,
+    EmptySnapshot,
     EstimatedPrice,
     Event,
     EventMarket,
     Fill,
     Greeks,
+    GridBotUpdate,
+    GridOrderUpdate,
+    GridPositionUpdate,
+    LeadTradingNotice,
     Level,
     Liquidation,
     LiquidationWarning,
@@ -41,14 +48,22 @@ from recorder.event import (
     PositionUpdate,
     PriceLimit,
     Quote,
+    RecurringBuyUpdate,
+    RfqQuoteUpdate,
+    RfqUpdate,
+    SpreadFill,
+    SpreadOrderUpdate,
     Ticker,
     Trade,
     Unrecognized,
     VenueStatus,
+    WithdrawalUpdate,
     encode_event,
 )
 from recorder.frame import Frame, Kind
 from recorder.okx.account_layouts import ACCOUNT_SHAPES
+from recorder.okx.bot_layouts import BOT_SHAPES
+from recorder.okx.deal_layouts import DEAL_SHAPES
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.market_layouts import MARKET_SHAPES
 from recorder.okx.parser import parser_of
@@ -200,7 +215,7 @@ MARKET: list[tuple[str, bytes, type[Event], list[dict[str, Any]]]] = [
         push("sprd-bbo-tbt", {**BOOK, "asks": [], "seqId": 7}, **OF_SPREAD),
         Quote,
         [{"ts_event": NS, "instrument": SPREAD, "bid_price": -0.2, "bid_size": 1.5,
-          "bid_orders": 2, "venue_seq": 7}],
+          "bid_orders": 2, "venue_seq": 7, "channel": "sprd-bbo-tbt"}],
     ),
     (
         "sprd-books5",
@@ -426,8 +441,269 @@ ACCOUNT: list[tuple[str, bytes, type[Event], list[dict[str, Any]]]] = [
           "gamma_bs": D(0), "gamma_pa": D("0.01"), "theta_bs": D(2), "vega_bs": D(0),
           "vega_pa": D(0), "uid": "111"}],
     ),
+    (
+        "grid-orders-spot",
+        push("grid-orders-spot",
+             {"algoId": "448", "algoClOrdId": "", "instType": "SPOT", "instId": "ELM-USDT",
+              "algoOrdType": "grid", "state": "running", "runType": "1", "maxPx": "2.9",
+              "minPx": "2.1", "gridNum": "12", "singleAmt": "0.001012", "runPx": "2.4",
+              "perMinProfitRate": "0.09", "perMaxProfitRate": "1.1457", "tpTriggerPx": "",
+              "slTriggerPx": "", "tradeNum": "3", "arbitrageNum": "1", "activeOrdNum": "12",
+              "totalPnl": "-0.4", "pnlRatio": "-0.016", "investment": "25", "gridProfit": "0.1",
+              "floatProfit": "-0.5", "annualizedRate": "0.2", "totalAnnualizedRate": "0",
+              "cancelType": "0", "stopType": "2", "stopResult": "0", "quoteSz": "25",
+              "baseSz": "0", "curQuoteSz": "11.1", "curBaseSz": "0.004", "profit": "0",
+              "rebateTrans": [{"rebate": "0", "rebateCcy": "ELM"}],
+              "triggerParams": [
+                  {"triggerAction": "start", "triggerStrategy": "price", "delaySeconds": "0",
+                   "triggerType": "auto", "triggerTime": T, "triggerPx": "2.2"},
+                  {"triggerAction": "stop", "triggerStrategy": "rsi", "timeframe": "30m",
+                   "thold": "10", "triggerCond": "cross", "timePeriod": "14",
+                   "triggerType": "manual", "triggerTime": "", "stopType": "1"}],
+              "profitSharingRatio": "", "copyType": "0", "tag": "",
+              "tradeQuoteCcy": "USDT", "cTime": T, "uTime": T, "pTime": T}, **MINE),
+        GridBotUpdate,
+        [{"ts_event": NS, "instrument": "ELM-USDT", "channel": "grid-orders-spot",
+          "instrument_type": "SPOT", "algo_id": "448", "bot_type": "grid", "state": "running",
+          "run_type": "1", "max_price": D("2.9"), "min_price": D("2.1"), "grid_count": 12,
+          "run_price": D("2.4"), "amount_per_grid": D("0.001012"),
+          "min_profit_rate": D("0.09"), "max_profit_rate": D("1.1457"), "investment": D(25),
+          "total_pnl": D("-0.4"), "pnl_ratio": D("-0.016"), "grid_profit": D("0.1"),
+          "float_profit": D("-0.5"), "annualized_rate": D("0.2"),
+          "total_annualized_rate": D(0), "trade_count": 3, "arbitrage_count": 1,
+          "active_order_count": 12, "cancel_type": "0", "stop_type": "2", "stop_result": "0",
+          "quote_size": D(25), "base_size": D(0), "current_quote_size": D("11.1"),
+          "current_base_size": D("0.004"), "profit": D(0), "copy_type": "0",
+          "trade_quote_currency": "USDT",
+          "rebates": [{"rebate": D(0), "currency": "ELM"}],
+          "triggers": [
+              {"action": "start", "strategy": "price", "trigger_type": "auto",
+               "trigger_time": NS, "delay": "0", "trigger_price": D("2.2")},
+              {"action": "stop", "strategy": "rsi", "trigger_type": "manual",
+               "timeframe": "30m", "threshold": "10", "condition": "cross", "period": "14",
+               "stop_type": "1"}],
+          "create_time": NS, "update_time": NS, "uid": "111"}],
+    ),
+    (
+        "grid-orders-contract",
+        push("grid-orders-contract",
+             {"algoId": "449", "instType": "SWAP", "instId": "E", "algoOrdType": "contract_grid",
+              "state": "no_close_position", "direction": "long", "basePos": True, "sz": "100",
+              "lever": "5", "actualLever": "2.34", "liqPx": "1.6", "ordFrozen": "5.3",
+              "availEq": "52.3", "eq": LONG, "tpRatio": "0.1", "slRatio": "", "fee": "-0.1",
+              "fundingFee": "", "rebateTrans": [], "triggerParams": [], "pTime": T}, **MINE),
+        GridBotUpdate,
+        [{"ts_event": NS, "instrument": "E", "channel": "grid-orders-contract",
+          "instrument_type": "SWAP", "algo_id": "449", "bot_type": "contract_grid",
+          "state": "no_close_position", "take_profit_ratio": D("0.1"), "direction": "long",
+          "has_base_position": True, "margin": D(100), "equity": D(LONG),
+          "available_equity": D("52.3"), "order_frozen": D("5.3"), "leverage": D(5),
+          "actual_leverage": D("2.34"), "liquidation_price": D("1.6"), "fee": D("-0.1"),
+          "uid": "111"}],
+    ),
+    (
+        "grid-positions",
+        push("grid-positions",
+             {"adl": "1", "algoId": "449", "algoClOrdId": "", "avgPx": "2.9", "cTime": T,
+              "ccy": "USDT", "imr": "11.2", "instId": "E", "instType": "SWAP", "last": "2.8",
+              "lever": "5", "liqPx": "", "markPx": "2.85", "mgnMode": "cross",
+              "mgnRatio": "4.5", "mmr": "0.2", "notionalUsd": "56.1", "pTime": T, "pos": "2",
+              "posSide": "net", "uTime": T, "upl": "-0.8", "uplRatio": "-0.07"}, **MINE),
+        GridPositionUpdate,
+        [{"ts_event": NS, "instrument": "E", "instrument_type": "SWAP", "algo_id": "449",
+          "position_side": "net", "margin_mode": "cross", "position": D(2), "currency": "USDT",
+          "average_price": D("2.9"), "mark_price": D("2.85"), "last": D("2.8"),
+          "leverage": D(5), "notional_usd": D("56.1"), "initial_margin": D("11.2"),
+          "maintenance_margin": D("0.2"), "margin_ratio": D("4.5"),
+          "unrealized_pnl": D("-0.8"), "unrealized_pnl_ratio": D("-0.07"), "adl": "1",
+          "create_time": NS, "update_time": NS, "uid": "111"}],
+    ),
+    (
+        "grid-sub-orders",
+        push("grid-sub-orders",
+             {"accFillSz": "0", "algoId": "449", "algoClOrdId": "", "algoOrdType": "grid",
+              "avgPx": "0", "cTime": T, "ctVal": "0.01", "fee": "-0.02", "feeCcy": "USDT",
+              "groupId": "-1", "instId": "E", "instType": "SWAP", "lever": "5", "ordId": "7",
+              "ordType": "limit", "pTime": T, "pnl": "0", "posSide": "net", "px": "2.2",
+              "rebate": "0", "rebateCcy": "USDT", "side": "buy", "state": "cancelling",
+              "sz": "2", "tag": "", "tdMode": "cross", "uTime": T}, **MINE),
+        GridOrderUpdate,
+        [{"ts_event": NS, "instrument": "E", "instrument_type": "SWAP", "algo_id": "449",
+          "bot_type": "grid", "group_id": "-1", "order_id": "7", "order_type": "limit",
+          "trade_mode": "cross", "side": "buy", "position_side": "net", "state": "cancelling",
+          "price": D("2.2"), "size": D(2), "filled_size": D(0), "average_price": D(0),
+          "contract_value": D("0.01"), "leverage": D(5), "fee": D("-0.02"),
+          "fee_currency": "USDT", "rebate": D(0), "rebate_currency": "USDT", "pnl": D(0),
+          "create_time": NS, "update_time": NS, "uid": "111"}],
+    ),
+    (
+        "algo-recurring-buy",
+        push("algo-recurring-buy",
+             {"algoId": "644", "algoClOrdId": "", "algoOrdType": "recurring", "amt": "100",
+              "cTime": T, "cycles": "4", "instType": "SPOT", "investmentAmt": "400",
+              "investmentCcy": "USDC", "mktCap": "401", "nextInvestTime": T, "pTime": T,
+              "period": "hourly", "pnlRatio": "0.0025", "recurringDay": "",
+              "recurringHour": "1", "recurringList": [
+                  {"avgPx": "2.4", "ccy": "ELM", "profit": "1", "px": "2.41", "ratio": "0.2",
+                   "totalAmt": "33.3", "minPx": "", "maxPx": "3"},
+                  {"avgPx": "0", "ccy": "OAK", "profit": "0", "px": "7", "ratio": "0.8",
+                   "totalAmt": "0"}],
+              "recurringTime": "12", "state": "running", "stgyName": "stg1", "tag": "",
+              "timeZone": "8", "totalAnnRate": "0.3", "totalPnl": "1", "uTime": T}, **MINE),
+        RecurringBuyUpdate,
+        [{"ts_event": NS, "instrument_type": "SPOT", "algo_id": "644", "bot_type": "recurring",
+          "state": "running", "name": "stg1", "period": "hourly", "hour": "1", "time": "12",
+          "time_zone": "8", "amount": D(100), "invested": D(400), "currency": "USDC",
+          "cycles": 4, "total_pnl": D(1), "pnl_ratio": D("0.0025"),
+          "annualized_rate": D("0.3"), "market_value": D(401), "parts": [
+              {"currency": "ELM", "ratio": D("0.2"), "amount": D("33.3"),
+               "average_price": D("2.4"), "price": D("2.41"), "profit": D(1),
+               "max_price": D(3)},
+              {"currency": "OAK", "ratio": D("0.8"), "amount": D(0), "average_price": D(0),
+               "price": D(7), "profit": D(0)}],
+          "next_time": NS, "create_time": NS, "update_time": NS, "uid": "111"}],
+    ),
+    (
+        "copytrading-lead-notification",
+        push("copytrading-lead-notification",
+             {"infoType": "2", "instId": "", "instType": "SWAP", "maxLeadTraderNum": "3",
+              "minLeadEq": "", "posSide": "", "side": "", "subPosId": "667",
+              "uniqueCode": "3AF7"}, **MINE),
+        LeadTradingNotice,
+        [{"instrument_type": "SWAP", "info_type": "2", "position_id": "667",
+          "trader_code": "3AF7", "max_daily_trades": 3, "uid": "111"}],
+    ),
+    (
+        "rfqs",
+        push("rfqs",
+             {"cTime": T, "uTime": T, "traderCode": "DSK2", "rfqId": "22534", "clRfqId": "",
+              "tag": "123", "state": "traded_away", "flowType": "", "validUntil": T,
+              "allowPartialExecution": False, "groupId": "",
+              "counterparties": ["DSK4", "DSK5"],
+              "legs": [{"instId": "E-1-C", "tdMode": "cross", "ccy": "USDT", "sz": "25.0",
+                        "side": "buy", "posSide": "long", "tgtCcy": ""},
+                       {"instId": "E-2-C", "tdMode": "cash", "ccy": "", "sz": "25.0",
+                        "side": "sell", "posSide": "", "tgtCcy": "base_ccy",
+                        "tradeQuoteCcy": "USD"}],
+              "acctAlloc": [{"acct": "a", "legs": [{"instId": "E-1-C", "sz": "1",
+                                                    "posSide": ""}]}]}, **MINE),
+        RfqUpdate,
+        [{"ts_event": NS, "rfq_id": "22534", "state": "traded_away", "trader_code": "DSK2",
+          "tag": "123", "allow_partial": False, "counterparties": ["DSK4", "DSK5"],
+          "legs": [{"instrument": "E-1-C", "side": "buy", "size": D("25.0"),
+                    "trade_mode": "cross", "position_side": "long", "currency": "USDT"},
+                   {"instrument": "E-2-C", "side": "sell", "size": D("25.0"),
+                    "size_unit": "base_ccy", "trade_mode": "cash",
+                    "trade_quote_currency": "USD"}],
+          "allocations": [{"acct": "a", "legs": [{"instId": "E-1-C", "sz": "1"}]}],
+          "expiry_time": NS, "create_time": NS, "uid": "111"}],
+    ),
+    (
+        "quotes",
+        push("quotes",
+             {"validUntil": T, "uTime": T, "cTime": T, "quoteId": "25092", "rfqId": "18753",
+              "clRfqId": "", "tag": "", "traderCode": "SATS", "quoteSide": "sell",
+              "state": "canceled", "reason": "mmp_canceled", "clQuoteId": "q1",
+              "legs": [{"px": "0.0023", "sz": "25.0", "instId": "E-1-C", "tdMode": "cross",
+                        "ccy": "USDT", "side": "sell", "posSide": "long", "tgtCcy": ""}]},
+             **MINE),
+        RfqQuoteUpdate,
+        [{"ts_event": NS, "quote_id": "25092", "client_quote_id": "q1", "rfq_id": "18753",
+          "state": "canceled", "reason": "mmp_canceled", "side": "sell",
+          "trader_code": "SATS",
+          "legs": [{"instrument": "E-1-C", "side": "sell", "size": D("25.0"),
+                    "price": D("0.0023"), "trade_mode": "cross", "position_side": "long",
+                    "currency": "USDT"}],
+          "expiry_time": NS, "create_time": NS, "uid": "111"}],
+    ),
+    (
+        "struc-block-trades: one event a trade",
+        push("struc-block-trades",
+             {"cTime": T, "rfqId": "18753", "clRfqId": "", "quoteId": "25092",
+              "clQuoteId": "", "blockTdId": "180184", "tag": "", "tTraderCode": "ANAND",
+              "mTraderCode": "", "isSuccessful": True, "errorCode": "", "legs": [
+                  {"px": "0.0023", "sz": "25.0", "instId": "E-1-C", "side": "sell",
+                   "fee": "-0.1001", "feeCcy": "ELM", "tradeId": "10211", "tgtCcy": ""},
+                  {"px": "0.0033", "sz": "25", "instId": "E-2-C", "side": "buy", "fee": "",
+                   "feeCcy": "", "tradeId": "", "tgtCcy": ""}]}, **MINE),
+        BlockFill,
+        [{"ts_event": NS, "block_id": "180184", "rfq_id": "18753", "quote_id": "25092",
+          "taker_code": "ANAND", "is_successful": True,
+          "legs": [{"instrument": "E-1-C", "side": "sell", "price": D("0.0023"),
+                    "size": D("25.0"), "fee": D("-0.1001"), "fee_currency": "ELM",
+                    "trade_id": "10211"},
+                   {"instrument": "E-2-C", "side": "buy", "price": D("0.0033"),
+                    "size": D(25)}],
+          "uid": "111"}],
+    ),
+    (
+        "sprd-orders",
+        push("sprd-orders",
+             {"sprdId": SPREAD, "ordId": "312", "clOrdId": "b1", "tag": "", "px": "-9.9",
+              "sz": "3", "ordType": "limit", "side": "buy", "fillSz": "0", "fillPx": "",
+              "tradeId": "", "accFillSz": "0", "pendingFillSz": "2", "pendingSettleSz": "1",
+              "canceledSz": "1", "state": "live", "avgPx": "0", "cancelSource": "",
+              "uTime": T, "cTime": T, "code": "0", "msg": "", "reqId": "",
+              "amendResult": ""}, arg={"uid": "111", "sprdId": SPREAD}),
+        SpreadOrderUpdate,
+        [{"ts_event": NS, "instrument": SPREAD, "order_id": "312", "client_order_id": "b1",
+          "side": "buy", "order_type": "limit", "state": "live", "price": D("-9.9"),
+          "size": D(3), "fill_size": D(0), "filled_size": D(0), "pending_size": D(2),
+          "pending_settle_size": D(1), "canceled_size": D(1), "average_price": D(0),
+          "code": "0", "create_time": NS, "uid": "111"}],
+    ),
+    (
+        "sprd-trades",
+        push("sprd-trades",
+             {"sprdId": SPREAD, "tradeId": "123", "ordId": "312", "clOrdId": "b1", "tag": "",
+              "fillPx": "-9.9", "fillSz": "3", "state": "rejected", "side": "buy",
+              "execType": "M", "ts": T, "code": "", "msg": "", "legs": [
+                  {"instId": "E-SWAP", "px": "2.0", "sz": "3", "szCont": "0.03",
+                   "side": "buy", "fillPnl": "", "fee": "", "feeCcy": "", "tradeId": "9"},
+                  {"instId": "E-F", "px": "2.1", "sz": "3", "szCont": "", "side": "sell",
+                   "fillPnl": "0", "fee": "-0.01", "feeCcy": "USDT", "tradeId": "8"}]},
+             **MINE),
+        SpreadFill,
+        [{"ts_event": NS, "instrument": SPREAD, "trade_id": "123", "order_id": "312",
+          "client_order_id": "b1", "side": "buy", "state": "rejected", "price": D("-9.9"),
+          "size": D(3), "execution": "M", "legs": [
+              {"instrument": "E-SWAP", "side": "buy", "price": D("2.0"), "size": D(3),
+               "contracts": D("0.03"), "trade_id": "9"},
+              {"instrument": "E-F", "side": "sell", "price": D("2.1"), "size": D(3),
+               "fee": D("-0.01"), "fee_currency": "USDT", "pnl": D(0), "trade_id": "8"}],
+          "uid": "111"}],
+    ),
+    (
+        "deposit-info of a sub-account",
+        push("deposit-info",
+             {"actualDepBlkConfirm": "7", "amt": "1.50", "areaCodeFrom": "", "ccy": "USDT",
+              "chain": "USDT-TRC20", "depId": "881", "from": "", "fromWdId": "",
+              "pTime": T, "state": "0", "subAcct": "test", "to": "TEh", "ts": T,
+              "txId": "bc5", "uid": "222"}, **MINE),
+        DepositUpdate,
+        [{"ts_event": NS, "deposit_id": "881", "currency": "USDT", "chain": "USDT-TRC20",
+          "amount": D("1.50"), "state": "0", "address": "TEh", "transaction_id": "bc5",
+          "confirmations": 7, "sub_account": "test", "owner_uid": "222", "create_time": NS,
+          "uid": "111"}],
+    ),
+    (
+        "withdrawal-info",
+        push("withdrawal-info",
+             {"addrEx": {"comment": "12"}, "amt": "2", "areaCodeFrom": "", "areaCodeTo": "",
+              "ccy": "USDT", "chain": "USDT-TRC20", "clientId": "", "fee": "0.8",
+              "feeCcy": "USDT", "from": "", "memo": "", "nonTradableAsset": False,
+              "note": "", "pTime": T, "pmtId": "", "state": "-3", "subAcct": "", "tag": "",
+              "to": "TN8", "toAddrType": "1", "ts": T, "txId": "", "uid": "111",
+              "wdId": "637"}, **MINE),
+        WithdrawalUpdate,
+        [{"ts_event": NS, "withdrawal_id": "637", "currency": "USDT", "chain": "USDT-TRC20",
+          "amount": D(2), "fee": D("0.8"), "fee_currency": "USDT", "state": "-3",
+          "address": "TN8", "address_type": "1", "address_extra": {"comment": "12"},
+          "is_not_tradable": False, "owner_uid": "111", "create_time": NS, "uid": "111"}],
+    ),
 ]  # fmt: skip
 
+TABLED = sorted({*MARKET_SHAPES, *SPREAD_SHAPES, *ACCOUNT_SHAPES, *BOT_SHAPES, *DEAL_SHAPES})
 NUMBERS = pytest.mark.parametrize("number", [float, D, str])
 EVERY = [*MARKET, *ACCOUNT]
 
@@ -462,7 +738,7 @@ def test_numbers_are_of_the_parser(payload: bytes, number: type) -> None:
     assert type(first) is type(parsed(payload)[0])
 
 
-@pytest.mark.parametrize("channel", sorted({*MARKET_SHAPES, *SPREAD_SHAPES, *ACCOUNT_SHAPES}))
+@pytest.mark.parametrize("channel", TABLED)
 @pytest.mark.parametrize("row", ['"text"', "[1]", "5", "null"])
 def test_what_does_not_fit_stays_data(channel: str, row: str) -> None:
     (event,) = parsed(f'{{"arg":{{"channel":"{channel}"}},"data":[{row}]}}'.encode())
@@ -483,8 +759,58 @@ def test_no_money_that_is_no_number(text: str) -> None:
     assert isinstance(event, Data)
 
 
-def test_an_account_that_pushes_nothing_gives_nothing() -> None:
-    assert parsed(push("positions", eventType="snapshot", curPage=1, lastPage=True)) == []
+def test_a_snapshot_of_nothing_says_so() -> None:
+    payload = push("positions", arg={"instType": "ANY", "uid": "111"}, eventType="snapshot",
+                   curPage=1, lastPage=True)  # fmt: skip
+    (event,) = parsed(payload)
+    assert event == EmptySnapshot(
+        41, 0, 9, "positions", {"channel": "positions", "instType": "ANY", "uid": "111"}, "111",
+        "snapshot", 1, True,
+    )  # fmt: skip
+    for channel in (*ACCOUNT_SHAPES, *BOT_SHAPES, *DEAL_SHAPES):
+        (event,) = parsed(push(channel, **MINE))
+        assert isinstance(event, EmptySnapshot)
+        assert (event.channel, event.uid, event.page) == (channel, "111", None)
+
+
+def test_public_pushes_of_nothing_say_nothing() -> None:
+    for channel in ("trades", "price-limit", "opt-summary", "liquidation-orders"):
+        assert parsed(push(channel, arg={"instId": "E"})) == []
+
+
+def test_a_renamed_instrument_is_the_rows_and_the_subscription_stays_known() -> None:
+    """OKX goes on serving an old argument with the new id in the rows (docs, renames)."""
+    rows: dict[str, Any] = {
+        "trades": {"tradeId": "1", "px": "1", "sz": "1", "side": "buy", "ts": T},
+        "trades-all": {"tradeId": "1", "px": "1", "sz": "1", "side": "buy", "ts": T},
+        "books5": {"asks": [], "bids": [], "ts": T},
+        "bbo-tbt": {"asks": [], "bids": [], "ts": T},
+        "positions": {"pos": "1"},
+        "orders": {"ordId": "1", "state": "live"},
+    }
+    for channel, row in rows.items():
+        for asked, told in (("OLD-USDT", "OLD-USDT"), (None, "NEW-USDT")):
+            argument = {"instId": "OLD-USDT"} if asked is None else {"instId": told}
+            (event,) = parsed(push(channel, {"instId": told, **row}, arg=argument))
+            assert event.instrument == told, channel  # type: ignore[attr-defined]
+            expected = "OLD-USDT" if asked is None else None
+            assert event.subscribed_as == expected, channel  # type: ignore[attr-defined]
+
+
+def test_negative_trade_ids_and_unknown_words_are_kept() -> None:
+    row = {"instId": "E", "tradeId": "-77", "px": "1", "sz": "1", "side": "hold", "ts": T}
+    (event,) = parsed(push("trades", row, arg={"instId": "E"}))
+    assert isinstance(event, Trade)
+    assert (event.trade_id, event.side) == ("-77", "hold")
+
+
+def test_the_part_of_a_level_that_is_not_retail_is_kept() -> None:
+    row = {"asks": [["1.235", "120", "80", "6"]], "bids": [["1.2335", "30", "0", "1"]], "ts": T,
+           "seqId": 2, "prevSeqId": -1}  # fmt: skip
+    (event,) = parsed(push("books-rpi", row, arg={"instId": "E"}, action="snapshot"))
+    assert isinstance(event, BookUpdate)
+    assert event.asks == [Level(1.235, 120.0, 80.0, 6)]
+    assert event.bids == [Level(1.2335, 30.0, 0.0, 1)]
 
 
 def test_a_spread_book_is_a_chain_with_gaps_and_checksums() -> None:
