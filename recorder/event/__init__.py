@@ -200,9 +200,9 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     LiquidationWarning, Greeks, EmptySnapshot, GridBotUpdate, GridPositionUpdate, GridOrderUpdate,
     RecurringBuyUpdate, LeadTradingNotice, RfqUpdate, RfqQuoteUpdate, BlockFill, SpreadOrderUpdate,
     SpreadFill, DepositUpdate, WithdrawalUpdate, Data, Subscribed, Unsubscribed, LoggedIn,
-    VenueError, Notice, ConnectionCount, Pong, RestResponse, Connected, Disconnected, ConnectFailed, ConnectionState,
-    RunStarted, ClockStep, Lost, SequenceGap, BookReset, ChecksumMismatch, BookMismatch,
-    Unrecognized,
+    VenueError, Notice, ConnectionCount, Pong, RestResponse, Connected, Disconnected,
+    ConnectFailed, ConnectionState, RunStarted, ClockStep, Lost, SequenceGap, BookReset,
+    ChecksumMismatch, BookMismatch, Unrecognized,
 )  # fmt: skip
 """The closed union: market, account, conversation, recording, derived."""
 
