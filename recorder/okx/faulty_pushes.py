@@ -1,0 +1,53 @@
+"""What a fault does to the text of one data push.
+
+Responsible for the changed payloads. Refuses to decide when (that is `okx.faulty_conversation`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from recorder.okx import faults as kinds
+from recorder.okx.channels import CHANNELS
+
+
+def is_chained_push(channel: str) -> bool:
+    """Say whether a channel is a book of one snapshot and updates, where none may be lost."""
+    known = CHANNELS.get(channel)
+    return known is not None and known.is_incremental
+
+
+def changed(fault: Any, payload: bytes) -> list[bytes] | None:
+    """Return what is sent instead of a push; None where the fault cannot be about this one."""
+    match fault:
+        case kinds.Gap():
+            return []
+        case kinds.Repeat():
+            return [payload, payload]
+    try:
+        body: dict[str, Any] = msgspec.json.decode(payload)
+        rows = [row for row in body["data"] if isinstance(row, dict)]
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return None
+    if not rows:
+        return None
+    for row in rows:
+        match fault:
+            case kinds.DeleteUnknown():
+                if not isinstance(row.get("bids"), list):
+                    return None
+                # Below every price there is; columns as the other rows of its book have them.
+                row["bids"].append(["0.00000001", "0", "0", "0"])
+            case kinds.OldFirst(seconds=seconds):
+                if not str(row.get("ts", "")).isdigit():
+                    return None
+                row["ts"] = str(int(row["ts"]) - round(seconds * 1_000))
+            case kinds.Rename(to=name):
+                if "instId" not in row:
+                    return None
+                row["instId"] = name
+            case kinds.NewField():
+                row["fieldOfTomorrow"] = "1"
+    return [msgspec.json.encode(body)]
