@@ -157,7 +157,8 @@ class FundingRate(Event, frozen=True, gc=False):
     """Funding of a perpetual; rates are fractions per interval (0.0001 = 1 bp).
 
     Attributes:
-        funding_time, next_funding_time: settlement times, ns since the Unix epoch.
+        funding_time, next_funding_time, previous_funding_time: settlement times, ns since the
+            Unix epoch; the last one since 2026.
     """
 
     ts_event: int | None
@@ -175,6 +176,7 @@ class FundingRate(Event, frozen=True, gc=False):
     settlement_state: str | None
     method: str | None
     formula_type: str | None
+    previous_funding_time: int | None = None
 
 
 class OpenInterest(Event, frozen=True, gc=False):

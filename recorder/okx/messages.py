@@ -186,6 +186,7 @@ class FundingRateRow(Struct, Generic[N], gc=False, rename="camel"):
     sett_state: str | None = None
     method: str | None = None
     formula_type: str | None = None
+    prev_funding_time: Milliseconds | None = None
 
 
 class OpenInterestRow(Struct, Generic[N], gc=False, rename="camel"):

@@ -217,6 +217,7 @@ def _funding_rate(frame: Frame, index: int, row: Any) -> Event:
         row.next_funding_rate, to_ns(row.next_funding_time),
         row.min_funding_rate, row.max_funding_rate, row.premium, row.interest_rate,
         row.impact_value, row.sett_funding_rate, row.sett_state, row.method, row.formula_type,
+        to_ns(row.prev_funding_time),
     )  # fmt: skip
 
 
