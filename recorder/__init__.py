@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recorder.frame import Frame as Frame
     from recorder.frame import Kind as Kind
     from recorder.live import record as record
+    from recorder.live import watch as watch
     from recorder.okx.interpreter import Interpreter as Interpreter
     from recorder.okx.parser import Parser as Parser
     from recorder.okx.parser import parse as parse
@@ -44,6 +45,7 @@ _HOME = {
     "parse": "recorder.okx.parser",
     "record": "recorder.live",
     "verify": "recorder.capture.verify",
+    "watch": "recorder.live",
 }
 
 __all__ = list(_HOME)

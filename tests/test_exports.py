@@ -12,7 +12,7 @@ import replay
 
 RECORDER = [
     "Book", "Books", "Capture", "CaptureWriter", "Frame", "Interpreter", "Kind", "Parser",
-    "RecorderError", "import_sessions", "parse", "record", "verify",
+    "RecorderError", "import_sessions", "parse", "record", "verify", "watch",
 ]  # fmt: skip
 REPLAY = ["PlayReport", "book_at", "connect", "play", "query", "refresh", "serve", "simulate"]
 

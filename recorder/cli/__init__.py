@@ -16,6 +16,8 @@ cli = LazyGroup(
     help="Record OKX v5 WebSocket sessions byte for byte, and look after the captures.",
     commands_in={
         "record": "recorder.cli.record",
+        "watch": "recorder.cli.watch",
+        "channels": "recorder.cli.channels",
         "import": "recorder.cli.importing",
         "info": "recorder.cli.inspect",
         "verify": "recorder.cli.inspect",

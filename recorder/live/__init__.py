@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from recorder.live.report import Progress as Progress
     from recorder.live.report import RecordReport as RecordReport
     from recorder.live.settings import record_arguments as record_arguments
+    from recorder.live.watching import Watch as Watch
+    from recorder.live.watching import watch as watch
 
 _HOME = {
     "LinkOptions": "recorder.live.config",
     "Progress": "recorder.live.report",
     "RecordReport": "recorder.live.report",
+    "Watch": "recorder.live.watching",
     "read_config": "recorder.live.config_file",
     "record": "recorder.live.recording",
     "record_arguments": "recorder.live.settings",
+    "watch": "recorder.live.watching",
 }
 
 __all__ = list(_HOME)

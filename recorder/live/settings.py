@@ -187,6 +187,18 @@ def record_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def watch_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `watch` that settings mean; what is left out has its default.
+
+    Raises:
+        UsageError: no subscription, or a value out of range.
+    """
+    arguments = record_arguments({**settings, "out": "-"})
+    for name in ("out", "writer_options"):
+        del arguments[name]
+    return arguments
+
+
 def in_force(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with the defaults of what is left out, where a default can be written."""
     defaults = {name: getattr(LinkOptions(), name) for name in _LINK}

@@ -1,0 +1,242 @@
+"""`watch`: live events as they come, with nothing stored.
+
+Responsible for running a client without a capture, and for handing its events to a loop that may
+be slower than the venue. Refuses to print, and to drop anything: while too much is waiting, bytes
+stay in the kernel and the venue has to wait, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from recorder.book import Books
+from recorder.capture.digest import EventDigest
+from recorder.capture.writer import CloseReport
+from recorder.event import Event
+from recorder.frame import Frame
+from recorder.live.client import Client, route_to_endpoints
+from recorder.live.config import Limits, LinkOptions
+from recorder.live.patterns import resolve
+from recorder.live.pipeline import Pipeline
+from recorder.okx.hosts import Hosts, hosts_at, hosts_of
+from recorder.okx.interpreter import Interpreter
+from recorder.okx.session import Refusal
+from recorder.okx.subscription import Subscription, parse_subscription
+
+_WAITING_BYTES_MAX = 32 << 20
+_FRAME_BYTES = 300
+"""What Python needs for a waiting frame beside its payload, about."""
+
+
+def watch(
+    subscriptions: Sequence[Subscription | str],
+    *,
+    url: str | None = None,
+    region: str = "global",
+    demo_trading: bool = False,
+    instruments_file: str | os.PathLike[str] | None = None,
+    duration: float | None = None,
+    frames: int | None = None,
+    until_closed: bool = False,
+    connect_timeout: float | None = None,
+    number: type = float,
+    notify: Callable[[str], None] = lambda _: None,
+    stop: asyncio.Event | None = None,
+    link: LinkOptions | None = None,
+) -> Watch:
+    """Return live events of OKX, to be looped over; nothing is stored.
+
+        async for event in watch(["tickers:BTC-USDT", "candle1m:BTC-USDT"]):
+            print(event)
+
+    They are the events a recording would deliver: the same parser and interpreter make them, and
+    disconnects and gaps are among them. Sockets open when the loop begins and close when it ends,
+    also by `break`. A loop slower than the venue makes the venue wait; nothing is dropped here.
+
+    Args:
+        subscriptions: `Subscription`s, or texts such as `books:BTC-USDT` or `books:BTC-*-SWAP`.
+        url: base address such as `ws://127.0.0.1:8765/ws/v5`; None means the venue.
+        region: `global`, `us` or `eea`; demo_trading: the venue's demo.
+        instruments_file: look patterns up here instead of asking REST.
+        duration: seconds from the first ack; frames: received text messages; until_closed: end
+            when the venue closed every socket. The first limit that is reached ends the loop.
+        connect_timeout: seconds until a venue that cannot be reached is given up; None: never.
+        number: type of prices and sizes: float, Decimal (exact) or str (as sent).
+        notify: called with warnings, one sentence each.
+        stop: set it to end the loop. link: how sockets are kept.
+
+    Raises:
+        UsageError: the arguments; at once. The loop raises StartError where the venue cannot be
+            reached in time or refuses for good.
+    """
+    wanted = [parse_subscription(item) if isinstance(item, str) else item for item in subscriptions]
+    route_to_endpoints(wanted)
+    hosts = (
+        hosts_of(region, demo_trading=demo_trading)
+        if url is None
+        else hosts_at(url, demo_trading=demo_trading)
+    )
+    limits = Limits(
+        duration=duration,
+        frames=frames,
+        until_closed=until_closed,
+        connect_timeout=connect_timeout,
+    )
+    return Watch(
+        wanted,
+        hosts,
+        limits=limits,
+        link=link or LinkOptions(),
+        instruments_file=instruments_file,
+        number=number,
+        notify=notify,
+        stop=stop,
+    )
+
+
+class Watch:
+    """Events of a running client, one after another; see `watch`.
+
+    Attributes:
+        books: every live order book, as it stood when the event in hand came.
+    """
+
+    def __init__(
+        self,
+        wanted: Sequence[Subscription],
+        hosts: Hosts,
+        *,
+        limits: Limits,
+        link: LinkOptions,
+        instruments_file: str | os.PathLike[str] | None,
+        number: type,
+        notify: Callable[[str], None],
+        stop: asyncio.Event | None,
+    ) -> None:
+        self._interpreter = Interpreter(number)
+        self._wanted = wanted
+        self._hosts = hosts
+        self._limits = limits
+        self._link = link
+        self._instruments_file = instruments_file
+        self._notify = notify
+        self._stop = stop
+        self._waiting = _Waiting()
+        self._client: Client | None = None
+
+    @property
+    def books(self) -> Books:
+        """Every live order book, as it stood when the event in hand came."""
+        return self._interpreter.books
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether nothing waits behind the event in hand: the moment to flush what was printed."""
+        return not self._waiting.frames
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What the venue refused so far."""
+        return [] if self._client is None else self._client.refusals
+
+    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        """Connect, and give one event after another until the end."""
+        wanted = await resolve(self._wanted, self._hosts, instruments_file=self._instruments_file)
+        waiting = self._waiting
+        self._client = client = self._new_client(wanted)
+        # Its own, so that leaving this loop does not set the caller's.
+        stop = asyncio.Event()
+        asked = asyncio.create_task(self._pass_on(stop))
+        running = asyncio.create_task(client.run(stop))
+        running.add_done_callback(lambda _: waiting.end())
+        try:
+            while await waiting.some():
+                while waiting.frames:
+                    for event in self._interpreter.step(waiting.take()):
+                        yield event
+            await running  # raises what ended it
+        finally:
+            stop.set()
+            asked.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    def _new_client(self, wanted: Sequence[Subscription]) -> Client:
+        waiting = self._waiting
+        pipeline = Pipeline(waiting, text_limit=self._limits.frames, notify=self._notify)
+        return Client(
+            pipeline,
+            self._hosts,
+            wanted,
+            limits=self._limits,
+            link=self._link,
+            rest=False,
+            options={},
+            notify=self._notify,
+            on_progress=lambda _: None,
+            queued_bytes=lambda: waiting.bytes,
+            set_status=lambda _: None,
+        )
+
+    async def _pass_on(self, stop: asyncio.Event) -> None:
+        if self._stop is not None:
+            await self._stop.wait()
+            stop.set()
+
+
+class _Waiting:
+    """Frames between the sockets and the loop: a sink that forgets what was taken from it."""
+
+    def __init__(self) -> None:
+        self.frames: deque[Frame] = deque()
+        self.bytes = 0
+        self.next_seq = self.next_connection = 0
+        self._is_congested = self._is_over = False
+        self._count = 0
+        self._arrived = asyncio.Event()
+
+    @property
+    def congested(self) -> bool:
+        """True from the limit on until half of it is taken: stop reading sockets."""
+        if self.bytes >= _WAITING_BYTES_MAX:
+            self._is_congested = True
+        elif self.bytes * 2 < _WAITING_BYTES_MAX:
+            self._is_congested = False
+        return self._is_congested
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Let frames wait."""
+        self.frames.extend(frames)
+        self._count += len(frames)
+        self.bytes += sum(len(frame.payload) + _FRAME_BYTES for frame in frames)
+        self._arrived.set()
+
+    def take(self) -> Frame:
+        """Return the frame that waits longest."""
+        frame = self.frames.popleft()
+        self.bytes -= len(frame.payload) + _FRAME_BYTES
+        return frame
+
+    async def some(self) -> bool:
+        """Wait for frames; False when there will be no more."""
+        while not self.frames and not self._is_over:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return bool(self.frames)
+
+    def end(self) -> None:
+        """Nothing comes any more."""
+        self._is_over = True
+        self._arrived.set()
+
+    def close(self, *, event_digest: EventDigest | None = None) -> CloseReport:
+        """Say how much has passed; there is nothing to close."""
+        last = self._count - 1 if self._count else None
+        return CloseReport(
+            frames=self._count,
+            first_seq=0 if self._count else None,
+            last_seq=last,
+            segments=0,
+        )
