@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zstandard
 
 from recorder.capture import layout
+from recorder.capture.block import Selection
 from recorder.capture.digest import digest_of
 from recorder.capture.journal_file import JournalFile
-from recorder.capture.snapshot import JournalSource, Snapshot
+from recorder.capture.segment import SegmentReader
+from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.errors import Damage
 from recorder.okx.interpreter import Interpreter
 
@@ -89,37 +92,76 @@ def _proven(content: bytes) -> bytes:
 def interpreter_before(
     capture: Capture, seq: int, number: type = float, *, report: ReadReport | None = None
 ) -> Interpreter:
-    """Return the interpreter as it stood before frame `seq`, from the nearest checkpoint."""
-    interpreter, first_seq = _nearest(capture, capture.snapshot(), seq, number)
-    if first_seq < seq:
-        for batch in capture.batches(first_seq=first_seq, last_seq=seq - 1, report=report):
-            for frame in batch.frames():
-                interpreter.step(frame)
+    """Return the interpreter as it stood before frame `seq`, from the nearest checkpoint.
+
+    Where the capture begins above `seq`, as it stood before the first frame there is.
+    """
+    snapshot = capture.snapshot()
+    seq = max(seq, snapshot.first_seq)
+    interpreter, first_seq = _nearest(capture, snapshot, seq, number)
+    if first_seq >= seq:
+        return interpreter
+    jumps: list[int] = []
+    wanted = Selection(first_seq=first_seq, last_seq=seq - 1)
+    for batch in capture.select(wanted, report, on_jump=jumps.append):
+        if jumps:
+            break
+        for frame in batch.frames():
+            interpreter.step(frame)
+    if jumps:  # expired meanwhile; what is left begins with a checkpoint
+        return interpreter_before(capture, max(seq, jumps[-1]), number, report=report)
     return interpreter
 
 
 def _nearest(
     capture: Capture, snapshot: Snapshot, seq: int, number: type
 ) -> tuple[Interpreter, int]:
-    """Return a restored interpreter and the seq it stands before; a fresh one before 0."""
-    present = frozenset(layout.list_checkpoints(capture.path))
-    for source in reversed(snapshot.sources):
-        if source.segment not in present:
-            continue
+    """Return a restored interpreter and the seq it stands before; a fresh one at the beginning."""
+    for segment, first_seq in _starts(capture, snapshot, seq):
         try:
-            if isinstance(source, JournalSource):
-                with JournalFile(
-                    snapshot.root, source.segment, capture_id=capture.header.id, size=source.size
-                ) as journal:
-                    if journal.header_fault is not None:
-                        continue
-                    first_seq = journal.first_seq
-            else:
-                first_seq = source.first_seq
-            if first_seq > seq:
-                continue
-            state = read_checkpoint(capture.path, source.segment)
+            state = read_checkpoint(capture.path, segment)
             return Interpreter.restore(state, number), first_seq
         except (Damage, FileNotFoundError, ValueError):
             continue  # missing, damaged or of another version: an earlier one will do
-    return Interpreter(number), 0
+    return Interpreter(number), snapshot.first_seq
+
+
+def _starts(capture: Capture, snapshot: Snapshot, seq: int) -> Iterator[tuple[int, int]]:
+    """Yield segments that begin at or before `seq` and have a checkpoint, latest first.
+
+    Of a joined file these are its parts whose checkpoint was kept, too.
+    """
+    present = layout.list_checkpoints(capture.path)
+    following = 1 << 62
+    for source in reversed(snapshot.sources):
+        here = [n for n in present if source.segment <= n < following]
+        following = source.segment
+        if not here or (isinstance(source, SealedSource) and source.first_seq > seq):
+            continue
+        try:
+            yield from (
+                start for start in _starts_in(capture, snapshot, source, here) if start[1] <= seq
+            )
+        except (Damage, FileNotFoundError):
+            continue
+
+
+def _starts_in(
+    capture: Capture, snapshot: Snapshot, source: SealedSource | JournalSource, here: list[int]
+) -> Iterator[tuple[int, int]]:
+    """Yield the segments in one source that have a checkpoint, and their first seq."""
+    if isinstance(source, JournalSource):
+        with JournalFile(
+            snapshot.root, source.segment, capture_id=capture.header.id, size=source.size
+        ) as journal:
+            if journal.header_fault is None and source.segment in here:
+                yield source.segment, journal.first_seq
+        return
+    if here[-1] > source.segment:  # in a joined file, or behind the last one
+        reader = SegmentReader(snapshot.root, source.path, source.segment)
+        reader.close()
+        for part in reversed(reader.meta.joined or []):
+            if part.has_checkpoint and part.segment in here and part.segment > source.segment:
+                yield part.segment, part.first_seq
+    if source.segment in here:
+        yield source.segment, source.first_seq

@@ -54,7 +54,7 @@ def missing_before(
     missing = max(expected, wanted.first_seq)
     if first_seq <= missing or not wanted.reaches(missing):
         return None
-    if snapshot.is_live and _is_stale(snapshot, source):
+    if _is_stale(snapshot, source):
         raise SourceGone(source.path, missing)
     return Damage(
         f"expected frame {missing} before {source.path}, found that numbers up to "
@@ -71,9 +71,9 @@ def _is_stale(snapshot: Snapshot, source: SealedSource | JournalSource) -> bool:
     """Tell whether a new listing has other sources up to this one.
 
     A directory is not listed in one instant: of two segments that a live recorder seals meanwhile
-    the list may have only the second.
+    the list may have only the second; and what is compacted or expires may be half gone.
     """
-    fresh = take_snapshot(snapshot.root)
+    fresh = take_snapshot(snapshot.root, first_seq=snapshot.first_seq)
     known = [s.path for s in snapshot.sources if s.segment <= source.segment]
     return known != [s.path for s in fresh.sources if s.segment <= source.segment]
 
@@ -84,6 +84,10 @@ def vanished_behind(snapshot: Snapshot) -> Damage | None:
         return None
     first, last = snapshot.vanished
     source = snapshot.sources[-1] if snapshot.sources else None
+    if isinstance(source, SealedSource):
+        first = max(first, _last_segment_in(snapshot, source) + 1)
+        if first > last:
+            return None
     which = f"segment {first}" if first == last else f"segments {first} to {last}"
     file = f"{layout.CHECKPOINT_DIR}/{last + 1:06d}.zst"
     return Damage(
@@ -96,9 +100,22 @@ def vanished_behind(snapshot: Snapshot) -> Damage | None:
     )
 
 
+def _last_segment_in(snapshot: Snapshot, source: SealedSource) -> int:
+    """Return the number of the last segment in a sealed file: its own, unless it is a joined one.
+
+    Of a file that cannot be read nobody knows; then more may be called missing than is.
+    """
+    try:
+        reader = SegmentReader(snapshot.root, source.path, source.segment)
+    except (Damage, FileNotFoundError):
+        return source.segment
+    reader.close()
+    return reader.meta.last_segment
+
+
 def missing_by_name(snapshot: Snapshot) -> Iterator[Damage]:
     """Yield what the listing alone shows to be missing: before sealed segments, and at the end."""
-    before: SealedSource | int | None = 0
+    before: SealedSource | int | None = snapshot.first_seq
     for source in snapshot.sources:
         if isinstance(source, SealedSource):
             hole = missing_before(snapshot, before, source, source.first_seq, Selection())

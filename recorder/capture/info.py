@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from recorder.capture.block import Selection
 from recorder.capture.checkpoint import interpreter_before
-from recorder.capture.digest import BLOCK_SHIFT, BlockDigest, FrameDigest
+from recorder.capture.digest import (
+    BLOCK_SHIFT,
+    BlockDigest,
+    FrameDigest,
+    PartDigests,
+    record_runs,
+)
 from recorder.capture.holes import missing_by_name
 from recorder.capture.journal_file import JournalFile
+from recorder.capture.mark import Expired
 from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader
 from recorder.capture.serve import Problem, ReadReport, serve
 from recorder.capture.snapshot import JournalSource, Snapshot, SourceGone
@@ -50,6 +57,8 @@ class CaptureInfo(msgspec.Struct, kw_only=True):
         raw_bytes: payloads; disk_bytes: sealed files, journal_bytes, checkpoint_bytes likewise.
         event_digests: what recorders said about the events they delivered, a run each.
         recording: a writer holds the lock. torn_tail: a recorder died; not recovered yet.
+        expired: what retention let go of before the first frame; None where it never did.
+        origin: what a slice or a merge was made from; None where frames were recorded.
     """
 
     path: str
@@ -80,6 +89,8 @@ class CaptureInfo(msgspec.Struct, kw_only=True):
     event_digests: list[dict[str, int | str]] = msgspec.field(default_factory=list)
     recording: bool = False
     torn_tail: bool = False
+    expired: Expired | None = None
+    origin: dict[str, Any] | None = None
     problems: list[Problem] = msgspec.field(default_factory=list)
 
     @property
@@ -104,8 +115,8 @@ class _Sum:
         if info.start is None:
             info.start = meta.start
         info.end = meta.end
-        if meta.recorded is not None:
-            info.event_digests.append(meta.recorded)
+        said = [part.recorded for part in meta.joined] if meta.joined else [meta.recorded]
+        info.event_digests += [recorded for recorded in said if recorded is not None]
         self._add_counts(meta.integrity, meta.kinds, meta.channels)
         carried = meta.carried
         for block in meta.digests:
@@ -152,6 +163,10 @@ class _Sum:
             counts[1] += channel.bytes
             instruments.update(channel.instruments)
 
+    def set_block(self, block: BlockDigest | None, k: int) -> None:
+        """Replace what is known of one digest block."""
+        self._blocks[k] = block
+
     def blocks_before(self, k: int | None) -> list[BlockDigest] | None:
         """Return the whole digest blocks below `k` (None: all), or None if one is unknown."""
         chosen = [self._blocks[n] for n in sorted(self._blocks) if k is None or n < k]
@@ -188,6 +203,8 @@ def _info(capture: Capture, snapshot: Snapshot) -> CaptureInfo:
         venue=header.venue,
         note=header.note,
         recording=snapshot.is_live,
+        expired=snapshot.expired,
+        origin=header.origin or None,
     )
     report = ReadReport()
     total = _Sum(info)
@@ -216,6 +233,9 @@ def _tail(capture: Capture, snapshot: Snapshot, total: _Sum, report: ReadReport)
     """Interpret the journals; return the capture digest, None where it cannot be known."""
     first_seq = _first_of_tail(capture, snapshot)
     k = None if first_seq is None else first_seq >> BLOCK_SHIFT
+    begun = snapshot.first_seq >> BLOCK_SHIFT
+    if snapshot.expired is not None and (k is None or begun < k):
+        total.set_block(_first_block(capture, snapshot, begun, report), begun)
     blocks = total.blocks_before(k)
     digest = FrameDigest()
     for block in blocks or ():
@@ -237,11 +257,24 @@ def _tail(capture: Capture, snapshot: Snapshot, total: _Sum, report: ReadReport)
     return None if blocks is None or report.problems else digest.hexdigest()
 
 
+def _first_block(
+    capture: Capture, snapshot: Snapshot, k: int, report: ReadReport
+) -> BlockDigest | None:
+    """Return the digest of the block that retention has cut, by reading what is left of it."""
+    parts = PartDigests()
+    last_seq = ((k + 1) << BLOCK_SHIFT) - 1
+    wanted = Selection(first_seq=snapshot.first_seq, last_seq=last_seq)
+    for batch in serve(snapshot, capture.header.id, wanted, report):
+        for _, count, records in record_runs(batch.frames()):
+            parts.update(k, count, records)
+    return next(iter(parts.blocks()), None)
+
+
 def _first_of_tail(capture: Capture, snapshot: Snapshot) -> int | None:
     journals: tuple[JournalSource, ...] = snapshot.journals
     if not journals:
         return None
-    expected = max((source.last_seq + 1 for source in snapshot.sealed), default=0)
+    expected = max((source.last_seq + 1 for source in snapshot.sealed), default=snapshot.first_seq)
     first = journals[0]
     with JournalFile(
         snapshot.root,

@@ -24,12 +24,14 @@ from recorder.errors import Damage, NotACapture, UsageError
 
 FORMAT = 1
 CAPTURE_FILE = "capture.json"
+EXPIRED_FILE = "expired.json"
 LOCK_FILE = "LOCK"
 STATUS_FILE = "status.json"
 JOURNAL_DIR = "journal"
 FRAMES_DIR = "frames"
 CHECKPOINT_DIR = "checkpoints"
 QUARANTINE_DIR = "quarantine"
+COMPACT_DIR = "compact"
 UNFINISHED = ".tmp"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 REPRODUCIBLE_ID = "0" * 16
@@ -43,13 +45,20 @@ _CHECKPOINT_NAME = re.compile(r"(\d{6,9})\.zst")
 
 
 class CaptureHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of `capture.json`."""
+    """The content of `capture.json`.
+
+    Attributes:
+        first_seq: number that a slice begins with; left out where it is 0.
+        origin: what a slice or a merge was made from; left out where frames were recorded.
+    """
 
     format: int
     id: str
     venue: str
     note: str | None = None
     host: dict[str, Any] | None = None
+    first_seq: int | msgspec.UnsetType = msgspec.UNSET
+    origin: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class SealedName(msgspec.Struct, frozen=True):
@@ -104,15 +113,33 @@ def _numbers(folder: Path, pattern: re.Pattern[str]) -> list[int]:
 
 
 def list_sealed(root: Path) -> list[SealedName]:
-    """Return the sealed segments, by segment and first seq."""
+    """Return the sealed segments, by segment and first seq; superseded files are left out.
+
+    A file whose seq range lies inside another's is superseded: its frames were joined into that
+    one (`compact`). Of two with one range, left by a crash, the name that sorts first counts.
+    """
+    current, _ = resolve(list_all_sealed(root))
+    return current
+
+
+def resolve(names: list[SealedName]) -> tuple[list[SealedName], list[SealedName]]:
+    """Return the files that count, by segment and first seq, and those they supersede."""
+    current: list[SealedName] = []
+    superseded: list[SealedName] = []
+    reached = -1
+    for name in sorted(names, key=lambda s: (s.first_seq, -s.last_seq, s.path)):
+        if name.last_seq > reached:
+            current.append(name)
+            reached = name.last_seq
+        else:
+            superseded.append(name)
+    return sorted(current, key=lambda s: (s.segment, s.first_seq)), superseded
+
+
+def list_all_sealed(root: Path) -> list[SealedName]:
+    """Return every sealed file there is, in no particular order."""
     found = []
-    try:
-        days = os.listdir(root / FRAMES_DIR)
-    except FileNotFoundError:
-        return []
-    for day in days:
-        if not day.startswith("date="):
-            continue
+    for day in list_days(root):
         try:
             names = os.listdir(root / FRAMES_DIR / day)
         except (FileNotFoundError, NotADirectoryError):
@@ -122,12 +149,21 @@ def list_sealed(root: Path) -> list[SealedName]:
                 segment, first, last, hash16 = match.groups()
                 path = f"{FRAMES_DIR}/{day}/{name}"
                 found.append(SealedName(path, int(segment), int(first), int(last), hash16))
-    return sorted(found, key=lambda s: (s.segment, s.first_seq))
+    return found
+
+
+def list_days(root: Path) -> list[str]:
+    """Return the names of the folders that hold sealed segments, `date=…`."""
+    try:
+        return sorted(day for day in os.listdir(root / FRAMES_DIR) if day.startswith("date="))
+    except FileNotFoundError:
+        return []
 
 
 def list_unfinished(root: Path) -> list[Path]:
     """Return files that a killed writer or sealer left unfinished."""
-    places = [root, root / FRAMES_DIR, root / CHECKPOINT_DIR, *(root / FRAMES_DIR).glob("date=*")]
+    folders = [root / name for name in (JOURNAL_DIR, FRAMES_DIR, CHECKPOINT_DIR)]
+    places = [root, *folders, *(root / FRAMES_DIR).glob("date=*")]
     return sorted(p for place in places for p in place.glob(f"*{UNFINISHED}"))
 
 

@@ -8,7 +8,7 @@ change anything on disk and to hold more than a block or two in memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,19 @@ class Capture:
 
     def snapshot(self) -> Snapshot:
         """Return the files that hold the capture now, in seq order."""
-        return take_snapshot(self.path)
+        return self.list_again()
+
+    def list_again(self) -> Snapshot:
+        """Return what is there now, also where `snapshot` is pinned."""
+        return take_snapshot(self.path, first_seq=self.header.first_seq or 0)
+
+    def pinned(self, snapshot: Snapshot) -> Capture:
+        """Return this capture as it was listed before: reads begin with those files.
+
+        They can go on only while the files are there (`hold.hold_snapshot` keeps them); what was
+        sealed or joined meanwhile is read in its new form.
+        """
+        return _Pinned(self, snapshot)
 
     def frames(
         self,
@@ -109,7 +121,7 @@ class Capture:
             connections=None if connections is None else frozenset(connections),
             kinds=None if kinds is None else frozenset(kinds),
         )
-        return self._batches(self._within(selection, start, end, report), report)
+        return self.select(self._within(selection, start, end, report), report)
 
     def events(
         self,
@@ -171,11 +183,39 @@ class Capture:
             last_seq = high if last_seq is None else min(last_seq, high)
         return msgspec.structs.replace(selection, first_seq=first_seq, last_seq=last_seq)
 
-    def _batches(self, wanted: Selection, report: ReadReport | None) -> Iterator[FrameBatch]:
+    def select(
+        self,
+        wanted: Selection,
+        report: ReadReport | None = None,
+        *,
+        on_jump: Callable[[int], None] | None = None,
+    ) -> Iterator[FrameBatch]:
+        """Yield the frames of a selection; `batches` and `events` are made of this.
+
+        Retention may let frames go that a slow reader has not reached yet: that is damage for
+        this read, told like any other part that cannot be read.
+
+        Args:
+            on_jump: the reader relies on `wanted.first_seq` itself; called with the first number
+                there is, before its batch, each time that frames before it have expired.
+        """
         failed_at = -1
+        is_promised = on_jump is not None
+        snapshot = self.snapshot()
         while wanted.last_seq is None or wanted.first_seq <= wanted.last_seq:
+            if is_promised and wanted.first_seq < snapshot.first_seq:
+                gone = _expired(wanted, snapshot)
+                if report is None:
+                    raise gone
+                report.add(gone)
+                if on_jump is not None:
+                    on_jump(snapshot.first_seq)
+            is_promised = True
+            wanted = msgspec.structs.replace(
+                wanted, first_seq=max(wanted.first_seq, snapshot.first_seq)
+            )
             try:
-                for batch in serve(self.snapshot(), self.header.id, wanted, report):
+                for batch in serve(snapshot, self.header.id, wanted, report):
                     next_seq = batch.seq[-1] + 1
                     yield batch
                     wanted = msgspec.structs.replace(wanted, first_seq=next_seq)
@@ -192,13 +232,22 @@ class Capture:
                     ) from gone
                 failed_at = next_seq
                 wanted = msgspec.structs.replace(wanted, first_seq=next_seq)
+                snapshot = self.list_again()
 
     def _events(
         self, bounds: Selection, wanted: Selection, report: ReadReport | None, number: type
     ) -> Iterator[Event]:
-        interpreter = self.interpreter_before(bounds.first_seq, number, report=report)
-        step, keep_all = interpreter.step, not wanted.filters
-        for batch in self._batches(bounds, report):
+        first_seq = max(bounds.first_seq, self.snapshot().first_seq)
+        bounds = msgspec.structs.replace(bounds, first_seq=first_seq)
+        interpreter = self.interpreter_before(first_seq, number, report=report)
+        keep_all = not wanted.filters
+
+        def start_again(seq: int) -> None:
+            nonlocal interpreter
+            interpreter = self.interpreter_before(seq, number, report=report)
+
+        for batch in self.select(bounds, report, on_jump=start_again):
+            step = interpreter.step
             if keep_all:
                 for frame in batch.frames():
                     yield from step(frame)
@@ -208,6 +257,32 @@ class Capture:
                 events = step(frame)
                 if wanted.wants(frame, key):
                     yield from events
+
+
+class _Pinned(Capture):
+    """A capture whose reads begin with one snapshot."""
+
+    def __init__(self, capture: Capture, snapshot: Snapshot) -> None:
+        self.path = capture.path
+        self.header = capture.header
+        self._snapshot = snapshot
+
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+
+def _expired(wanted: Selection, snapshot: Snapshot) -> Damage:
+    last_seq = snapshot.first_seq - 1
+    if wanted.last_seq is not None:
+        last_seq = min(last_seq, wanted.last_seq)
+    return Damage(
+        f"expected frames {wanted.first_seq} to {last_seq} of {snapshot.root}, but retention let "
+        f"them go while they were read; read faster, or keep more",
+        file=layout.EXPIRED_FILE,
+        cause="expired while it was read",
+        first_seq=wanted.first_seq,
+        last_seq=last_seq,
+    )
 
 
 def names_to_keep(names: Iterable[str] | None, option: str) -> frozenset[str] | None:

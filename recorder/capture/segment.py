@@ -7,6 +7,7 @@ into a segment (`seal`) or which segments are read (`reader`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow.parquet
 
 from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.digest import BlockDigest
+from recorder.capture.hold import hold_file
 from recorder.capture.pending import SCHEMA, PendingRows
 from recorder.errors import Damage
 
@@ -56,6 +58,29 @@ class ChannelCount(msgspec.Struct):
     instruments: list[str] = msgspec.field(default_factory=list)
 
 
+class JoinedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What a joined file keeps of each segment in it; the names are those of `SegmentMeta`.
+
+    Attributes:
+        has_checkpoint: `checkpoints/<segment>.zst` was kept: a point to start reading from.
+    """
+
+    segment: int
+    first_seq: int
+    last_seq: int
+    count: int
+    start: int
+    end: int
+    events: int
+    gaps: int
+    lost_rows: int
+    lost: int
+    checkpoint: str
+    has_checkpoint: bool
+    recorded: dict[str, int | str] | None
+    recovered: bool
+
+
 class SegmentMeta(msgspec.Struct, kw_only=True):
     """The metadata of a sealed segment; docs/format.md explains every field."""
 
@@ -91,6 +116,12 @@ class SegmentMeta(msgspec.Struct, kw_only=True):
     channels: dict[str, ChannelCount]
     recorded: dict[str, int | str] | None
     recovered: bool
+    joined: list[JoinedPart] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def last_segment(self) -> int:
+        """The number of the last segment in it: its own where nothing was joined."""
+        return self.joined[-1].segment if self.joined else self.segment
 
 
 def level_for(payload_bytes: int, ns: int) -> int:
@@ -142,7 +173,7 @@ class SegmentWriter:
 
 
 class SegmentReader:
-    """Read one sealed segment.
+    """Read one sealed segment; it is held, so that nobody deletes it, until `close`.
 
     Raises (every method):
         Damage: the file is cut short, or a page does not have its checksum.
@@ -152,6 +183,7 @@ class SegmentReader:
     def __init__(self, root: Path, path: str, segment: int) -> None:
         self._path = path
         self._segment = segment
+        self._hold = hold_file(root / path)
         try:
             self._file = pq.ParquetFile(
                 root / path, read_dictionary=list(_LABELS), page_checksum_verification=True
@@ -163,13 +195,24 @@ class SegmentReader:
             if self._file.schema_arrow.names != SCHEMA.names:
                 raise self._damage("its columns are not those of a segment")
         except (FileNotFoundError, Damage):
+            self._let_go()
             raise
         except Exception as error:
+            self._let_go()
             raise self._damage(_cause_of(error)) from error
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._hold >= 0:
+            os.close(self._hold)
+            self._hold = -1
+
+    def __del__(self) -> None:
+        self._let_go()  # a reader that was left in the middle of an iteration
 
     def _damage(self, cause: str, block: SortedBlock | None = None) -> Damage:
         return Damage(

@@ -74,7 +74,8 @@ def serve(
         Damage: a part cannot be read, and there is no report.
         SourceGone: take a new snapshot and go on from there.
     """
-    position: int | None = 0  # None: what came before does not tell where it ends
+    # None: what came before does not tell where it ends.
+    position: int | None = snapshot.first_seq
     before: SealedSource | JournalSource | None = None
     for is_sealed, sources in groupby(
         snapshot.sources, key=lambda source: isinstance(source, SealedSource)
@@ -247,7 +248,7 @@ def _serve_journal(
                     last_seq = _UNKNOWN
             continue
         if isinstance(part, End):
-            last_seq = part.trailer.last_seq
+            last_seq = part.trailer.following - 1
             continue
         if not wanted.reaches(part.first_seq):
             last_seq = None
@@ -259,7 +260,7 @@ def _serve_journal(
                 report.lost_rows += 1
             if not wanted.filters or wanted.wants(frame, index_of(frame.kind, frame.payload)):
                 pending.append(frame)
-        last_seq = part.first_seq + part.count - 1
+        last_seq = part.following - 1
         while len(pending) >= BATCH_ROWS:
             yield batch_of(pending[:BATCH_ROWS])
             del pending[:BATCH_ROWS]

@@ -1,7 +1,8 @@
 """Snapshot: an explicit list of the files that hold a capture at one moment.
 
 Responsible for the order of listing that never misses and never doubles a frame: `journal/`
-first, then `frames/`, and a sealed file wins over its journal. Refuses to open what it lists.
+first, then `frames/`, then the mark of retention; a sealed file wins over its journal, a joined
+one over those it was made from. Refuses to open what it lists.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 
 from recorder.capture import layout
 from recorder.capture.journal import FILE_HEADER
+from recorder.capture.mark import Expired, read_mark
 
 
 class SealedSource(msgspec.Struct, frozen=True):
@@ -44,13 +46,19 @@ class Snapshot(msgspec.Struct, frozen=True):
         root: absolute path of the capture, so that `root / source.path` opens a source.
         is_live: a writer held LOCK: a cut-off block at the end is not damage.
         vanished: first and last of the segments behind the last source that were there once:
-            the checkpoint that follows a segment is written when its frames are in a file.
+            the checkpoint that follows a segment is written when its frames are in a file; of
+            a joined file this cannot know the last one (`holes.vanished_behind` looks).
+        first_seq: number that the capture begins with: above 0 where it is a slice, or where
+            retention has let the frames before it go.
+        expired: what retention has let go of; None where it never did.
     """
 
     root: Path
     sources: tuple[SealedSource | JournalSource, ...]
     is_live: bool
     vanished: tuple[int, int] | None = None
+    first_seq: int = 0
+    expired: Expired | None = None
 
     @property
     def sealed(self) -> tuple[SealedSource, ...]:
@@ -76,8 +84,12 @@ class SourceGone(Exception):
         self.next_seq = next_seq
 
 
-def take_snapshot(root: Path) -> Snapshot:
-    """List the sources of a capture as they are now."""
+def take_snapshot(root: Path, *, first_seq: int = 0) -> Snapshot:
+    """List the sources of a capture as they are now.
+
+    Args:
+        first_seq: number the capture began with when it was made (`capture.json`).
+    """
     root = root.absolute()
     is_live = layout.is_locked(root)
     # Before everything else: what a checkpoint proves now, the lists made next must hold.
@@ -93,21 +105,32 @@ def take_snapshot(root: Path) -> Snapshot:
             continue  # sealed meanwhile: it is in the list made next
         journals.append((segment, size, is_open))
         is_open = is_open and size <= FILE_HEADER.size
-    sealed = {
-        name.segment: SealedSource(
-            name.path, name.segment, name.first_seq, name.last_seq, name.hash16
-        )
-        for name in layout.list_sealed(root)
-    }
-    sources: list[SealedSource | JournalSource] = list(sealed.values())
+    present = layout.list_all_sealed(root)
+    # Behind the lists: what is not in them because it expired, a mark written before tells.
+    mark = read_mark(root)
+    begin = first_seq if mark is None else max(mark.first_seq, first_seq)
+    first_segment = -1 if mark is None else mark.first_segment
+    current, _ = layout.resolve([name for name in present if name.last_seq >= begin])
+    sealed = {name.segment for name in present}
+    sources: list[SealedSource | JournalSource] = [
+        SealedSource(name.path, name.segment, name.first_seq, name.last_seq, name.hash16)
+        for name in current
+    ]
     for segment, size, is_open in journals:
-        if segment not in sealed:
+        if segment not in sealed and segment >= first_segment:
             path = f"{layout.JOURNAL_DIR}/{segment:06d}.wal"
             sources.append(JournalSource(path, segment, size, is_open))
     sources.sort(key=lambda source: source.segment)
     last = sources[-1].segment if sources else -1
     vanished = _vanished(last, checkpoints[-1] if checkpoints else 0)
-    return Snapshot(root, tuple(sources), is_live or layout.is_locked(root), vanished)
+    return Snapshot(
+        root,
+        tuple(sources),
+        is_live or layout.is_locked(root),
+        vanished,
+        begin,
+        None if mark is None else mark.expired,
+    )
 
 
 def _vanished(last: int, checkpoint: int) -> tuple[int, int] | None:
