@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from recorder.capture.hold import Hold
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource, Snapshot
@@ -38,6 +39,7 @@ class Extent:
         gaps: ranges, inclusive, that DuckDB does not read from Parquet itself.
         report: losses and problems of all scans.
         failures: what stopped a scan; DuckDB keeps only the text of it.
+        hold: keeps the snapshot's files from being deleted, as long as this object lives.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Extent:
         snapshot: Snapshot,
         last_seq: int,
         gaps: list[tuple[int, int]],
+        hold: Hold,
     ) -> None:
         self.capture = capture
         self.last_seq = last_seq
         self.gaps = gaps
         self.report = ReadReport()
         self.failures: list[Exception] = []
+        self.hold = hold
         self._snapshot = snapshot
         self._times: dict[str, Interval] = {}
 

@@ -6,7 +6,8 @@ frames: the views of events are made by the one parser and the one interpreter w
 read (`replay.scan`); and to let DuckDB download anything.
 
 A connection sees the frames up to the snapshot's last one: of sealed segments through DuckDB's
-own Parquet reader, from an explicit list of files, and of journals as a stream.
+own Parquet reader, from an explicit list of files, and of journals as a stream. While it is open,
+neither compaction nor retention deletes a file that it sees.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import msgspec
 
+from recorder.capture.hold import hold_snapshot
 from recorder.capture.holes import missing_by_name
 from recorder.capture.reader import Capture, Problem, ReadReport
 from recorder.capture.snapshot import SealedSource, SourceGone
@@ -253,14 +255,18 @@ def _attach(
 def _attach_snapshot(
     connection: duckdb.DuckDBPyConnection, capture: Capture, without: Sequence[str]
 ) -> Extent:
-    snapshot = capture.snapshot()
+    # DuckDB opens the files by itself, whenever a query needs them: held, they stay.
+    snapshot, hold = hold_snapshot(capture)
+    capture = capture.pinned(snapshot)
     sealed = [source for source in snapshot.sealed if source.path not in without]
     # A segment that cannot be read still has its numbers: a scan of them says what is missing.
     named = snapshot.sealed[-1].last_seq if snapshot.sealed else -1
     has_more = len(sealed) < len(snapshot.sources)
     tail = ReadReport()
-    gaps, last_seq = _between(capture, sealed, tail, has_more=has_more, named=named)
-    extent = Extent(capture, snapshot, last_seq, gaps)
+    gaps, last_seq = _between(
+        capture, sealed, tail, first_seq=snapshot.first_seq, has_more=has_more, named=named
+    )
+    extent = Extent(capture, snapshot, last_seq, gaps, hold)
     extent.report.torn_tail = tail.torn_tail  # scans stop before it
     for hole in missing_by_name(snapshot):  # DuckDB reads files and asks for nothing between them
         extent.report.add(hole)
@@ -297,6 +303,7 @@ def _between(
     sealed: Sequence[SealedSource],
     tail: ReadReport,
     *,
+    first_seq: int,
     has_more: bool,
     named: int,
 ) -> tuple[list[tuple[int, int]], int]:
@@ -304,13 +311,14 @@ def _between(
 
     Args:
         tail: is told what the end of the capture looks like.
+        first_seq: number that the capture begins with.
         named: last number that the name of a segment promises, readable or not; -1: none.
     """
     last_seq = sealed[-1].last_seq if sealed else -1
     if not has_more:
         return [], last_seq
     gaps: list[tuple[int, int]] = []
-    expected = 0
+    expected = first_seq
     for source in sealed:
         if source.first_seq > expected:
             gaps.append((expected, source.first_seq - 1))

@@ -20,6 +20,7 @@ from recorder.errors import Damage
 if TYPE_CHECKING:
     from recorder.capture.reader import Capture
 
+_ATTEMPTS = 4
 _BEYOND = 1 << 62
 
 
@@ -27,14 +28,13 @@ def seq_bounds(
     capture: Capture, start: int | None, end: int | None, report: ReadReport | None
 ) -> tuple[int, int | None]:
     """Return inclusive seq bounds of a window; an empty window has last < first."""
-    for attempt in range(3):
-        snapshot = capture.snapshot()
+    snapshot = capture.snapshot()
+    for _ in range(_ATTEMPTS):
         try:
             return _bounds(capture, snapshot, start, end, report)
-        except FileNotFoundError:
-            if attempt == 2:
-                raise
-    return 0, None
+        except FileNotFoundError:  # sealed, joined or expired since it was listed
+            snapshot = capture.list_again()
+    return _bounds(capture, snapshot, start, end, report)
 
 
 def _bounds(
