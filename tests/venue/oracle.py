@@ -8,6 +8,7 @@ means: every byte of the message was taken by the kernel of this machine. Lines 
     {"what": "refused", "at": …, "endpoint": …, "how": "HTTP 503"}
     {"what": "opened", "at": …, "connection": 0, "endpoint": "public", "id": "9f3c01ab"}
     {"what": "frame", "at": …, "connection": 0, "order": 0, "kind": "text", "bytes": 81, "hash": …}
+    {"what": "pending", …}          like `frame`, but not wholly handed over when the socket broke
     {"what": "received", "at": …, "connection": 0, "bytes": 4, "hash": …, "op": "ping"}
     {"what": "fault", "at": …, "connection": 0, "endpoint": …, "fault": "close", "detail": …}
     {"what": "ended", "at": …, "connection": 0, "how": "close", "handed": 17, "code": 4006}

@@ -263,7 +263,9 @@ class Peer(asyncio.Protocol):
             case SendBinary(payload):
                 self._message("binary", payload, pieces=1)
             case SendRaw(data):
+                self._ended("broken")
                 self._write(data)
+                self._give_up_after(_CLOSE_SECONDS)
             case Started(argument):
                 hub.start(self, self.endpoint, argument)
             case Stopped(argument):
@@ -374,15 +376,18 @@ class Peer(asyncio.Protocol):
         taken = self._written - self._transport.get_write_buffer_size()
         while self._ends and self._ends[0][0] <= taken:
             _, kind, payload = self._ends.popleft()
-            self._venue.oracle.note(
-                "frame",
-                connection=self.number,
-                order=self.handed,
-                kind=kind,
-                bytes=len(payload),
-                hash=hash_of(payload),
-            )
+            self._note_message("frame", kind, payload)
             self.handed += 1
+
+    def _note_message(self, what: str, kind: str, payload: bytes) -> None:
+        self._venue.oracle.note(
+            what,
+            connection=self.number,
+            order=self.handed,
+            kind=kind,
+            bytes=len(payload),
+            hash=hash_of(payload),
+        )
 
     def _ended(self, how: str) -> None:
         """Note how it ended, once; nothing is pushed from here on."""
@@ -398,6 +403,8 @@ class Peer(asyncio.Protocol):
     def note_end(self) -> None:
         """Write the last line of this connection; called when the socket is gone."""
         if self.number >= 0:
+            for _, kind, payload in self._ends:
+                self._note_message("pending", kind, payload)
             self._venue.oracle.note(
                 "ended",
                 connection=self.number,
@@ -420,6 +427,11 @@ class Peer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+
+    def stop(self) -> None:
+        """End the TCP connection because the venue ends."""
+        self._ended("stopped")
+        self.abort()
 
     def abort(self) -> None:
         """End the TCP connection at once."""

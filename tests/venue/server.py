@@ -106,7 +106,7 @@ class Venue:
             await self._player
         self._server.close()
         for peer in self.peers:
-            peer.abort()
+            peer.stop()
         await self.until(lambda: all(peer.is_gone for peer in self.peers))
         await self._server.wait_closed()
         self.oracle.close()
