@@ -1,25 +1,23 @@
-"""Pipeline: stamped messages in; numbered frames to the writer, then events to the handlers.
+"""Pipeline: stamped messages in; numbered frames to the writer, the interpreter and the handler.
 
 Responsible for `seq`, for handing every frame to the writer before anybody parses it, for running
-the one interpreter and delivering what it says. Refuses to touch a socket or to read a clock, and
-to let a handler's mistake end a recording: it is counted and reported.
+the live interpreter and telling the sessions what it says, and for offering every frame to the
+handler's thread (`live.delivery`). Refuses to touch a socket or to read a clock, and to let a
+handler's mistake or slowness cost a frame: it is counted and reported.
 
-Everything here runs in the event loop's thread, in the callback of a socket read: numbers are given
-in the order of the stamps, so `ts_mono` never falls along `seq`.
+But for `close`, everything here runs in the event loop's thread, in the callback of a socket read:
+numbers are given in the order of the stamps, so `ts_mono` never falls along `seq`.
 """
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from recorder.book import Books
 from recorder.capture.digest import EventDigest
-from recorder.capture.writer import CloseReport
-from recorder.clock import DataClock
+from recorder.capture.writer import CloseReport, Loss
 from recorder.event import (
     ChecksumMismatch,
     ConnectionCount,
@@ -36,6 +34,7 @@ from recorder.event import (
 from recorder.frame import NO_CONNECTION, Frame, Kind
 from recorder.live.clocks import ClockWatch
 from recorder.live.connection import Stamp
+from recorder.live.delivery import QUEUE_BYTES, Delivery
 from recorder.live.framing import Message
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.subscription import Subscription
@@ -57,8 +56,6 @@ _CONVERSATION = frozenset(
 )
 """Events a session wants to know about."""
 
-_HANDLER_ERRORS_TOLD = 5
-
 
 class Counts:
     """What has passed so far; read by the progress line and the report.
@@ -67,7 +64,9 @@ class Counts:
         frames: rows of every kind; messages: received text and binary ones; bytes: of those.
         text: received text messages. events: delivered. gaps: sequence gaps.
         lost: frames known to be lost. connections: sockets and REST exchanges begun.
-        disconnects: sockets that had been open and closed. handler_errors: exceptions of handlers.
+        disconnects: sockets that had been open and closed.
+        handler_errors: exceptions of the handler; handler_lost: frames it did not see, for it was
+            too slow. The capture holds them.
         pauses: times a socket was left unread because the disk was behind.
         last_recv, last_event: latest `ts_recv` of a message, and the venue time (`ts_event`) in it.
     """
@@ -80,6 +79,7 @@ class Counts:
         "frames",
         "gaps",
         "handler_errors",
+        "handler_lost",
         "last_event",
         "last_recv",
         "lost",
@@ -91,7 +91,7 @@ class Counts:
     def __init__(self) -> None:
         self.frames = self.messages = self.text = self.bytes = self.events = 0
         self.gaps = self.lost = self.connections = self.disconnects = self.handler_errors = 0
-        self.pauses = 0
+        self.pauses = self.handler_lost = 0
         self.last_recv: int | None = None
         self.last_event: int | None = None
 
@@ -118,33 +118,15 @@ class FrameSink(Protocol):
         """End it; nothing is handed in any more."""
 
 
-class LiveContext:
-    """What a handler is given beside the event; see `recorder.strategy.Context`."""
-
-    __slots__ = ("_books", "_clock")
-
-    def __init__(self, clock: DataClock, books: Books) -> None:
-        self._clock = clock
-        self._books = books
-
-    @property
-    def clock(self) -> DataClock:
-        """The `ts_recv` of the frame in hand."""
-        return self._clock
-
-    @property
-    def books(self) -> Books:
-        """Every live order book."""
-        return self._books
-
-
 class Pipeline:
     """The one way from the sockets to the disk and to the handlers.
 
     Args:
         writer: takes the frames.
-        handler: called with each event; None for none.
-        digest: also hash the events as delivered (a microsecond or two each).
+        handler: called with each event, in a thread of its own; None for none.
+        handler_queue_bytes: memory of the frames that may wait for it.
+        digest: also hash the events (a microsecond or two each).
+        take_losses: what the writer could not keep since the last call.
         text_limit: take exactly so many text messages, then nothing more from any socket.
         notify: told one sentence when a person should know something.
     """
@@ -154,7 +136,9 @@ class Pipeline:
         writer: FrameSink,
         *,
         handler: Handler | None = None,
+        handler_queue_bytes: int = QUEUE_BYTES,
         digest: bool = False,
+        take_losses: Callable[[], Sequence[Loss]] = tuple,
         text_limit: int | None = None,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -163,13 +147,14 @@ class Pipeline:
         self.on_full: Callable[[], None] = lambda: None  # the limit is reached
         self._writer = writer
         self._interpreter = Interpreter()
-        self._handler = handler
-        self._clock = DataClock()
-        self._context = LiveContext(self._clock, self._interpreter.books)
+        self._delivery = (
+            None if handler is None else Delivery(handler, queue_bytes=handler_queue_bytes)
+        )
         self._watch = ClockWatch()
         self._next_seq = writer.next_seq
         self._next_connection = writer.next_connection
         self._last_mono: int | None = None
+        self._take_losses = take_losses
         self._text_left = text_limit
         self._notify = notify
 
@@ -250,14 +235,42 @@ class Pipeline:
         self._one(connection, kind, _encode(document), stamp)
 
     def tick(self, stamp: Stamp) -> None:
-        """Look at the clocks while nothing arrives; call about once a second."""
+        """Look at the clocks while nothing arrives, and tell; call about once a second."""
         self._look_at_clock(stamp)
+        self.tell()
 
     def close(self) -> CloseReport:
-        """Close the writer: seal everything. Blocks; nothing may be handed in any more."""
-        return self._writer.close(event_digest=self.event_digest)
+        """Close the writer, which seals everything, and let the handler see what waits for it.
+
+        Blocks, for a handler that is behind only so long; nothing may be handed in any more. Call
+        `tell` afterwards, in the event loop's thread.
+        """
+        if self._delivery is not None:
+            self._delivery.finish()
+        try:
+            self._count_losses()
+            return self._writer.close(event_digest=self.event_digest)
+        finally:
+            if self._delivery is not None:
+                self._delivery.wait()
+
+    def tell(self) -> None:
+        """Bring the counts up to date and say what a person should know."""
+        self._count_losses()
+        if self._delivery is not None:
+            self.counts.handler_errors = self._delivery.errors
+            self.counts.handler_lost = self._delivery.lost
+            for words in self._delivery.take_words():
+                self._notify(words)
 
     # --- internals -----------------------------------------------------------------------
+
+    def _count_losses(self) -> None:
+        """Count frames the writer could not keep; their `lost` rows are in the capture already."""
+        for loss in self._take_losses():
+            self.counts.lost += loss.count
+            # What the capture holds is no longer what was interpreted here.
+            self.event_digest = None
 
     def _cut(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the messages up to the last text message that is still wanted."""
@@ -293,10 +306,11 @@ class Pipeline:
         self.counts.frames += len(frames)
         self._writer.write(frames)
         conversation: list[Event] = []
-        step, handler, digest = self._interpreter.step, self._handler, self.event_digest
+        if self._delivery is not None:
+            self._delivery.offer(frames, self._interpreter)
+        step, digest = self._interpreter.step, self.event_digest
         count, event = 0, None
         for frame in frames:
-            self._clock.advance(frame.ts_recv)
             events = step(frame)
             count += len(events)
             if digest is not None:
@@ -310,21 +324,6 @@ class Pipeline:
                     self.counts.disconnects += 1
                 elif type(event) is Lost:
                     self.counts.lost += event.count or 0
-                if handler is not None:
-                    self._deliver(handler, event)
         self.counts.events += count
         self.counts.last_event = getattr(event, "ts_event", None) or self.counts.last_event
         return conversation
-
-    def _deliver(self, handler: Handler, event: Event) -> None:
-        try:
-            handler(event, self._context)
-        except Exception as error:  # noqa: BLE001  # whatever a handler does, recording goes on
-            counts = self.counts
-            counts.handler_errors += 1
-            if counts.handler_errors <= _HANDLER_ERRORS_TOLD:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                self._notify(
-                    f"warning: a handler raised {type(error).__name__}: {error} "
-                    f"({where.filename}:{where.lineno}) at seq {event.seq}; recording goes on"
-                )

@@ -64,8 +64,10 @@ async def record(
         connect_timeout: seconds until a venue that cannot be reached is given up; None: never.
         append: continue the capture at `out`. note: kept in a new capture's header.
         digest: hash the events as delivered, for comparison with a replay.
-        on_event: a handler `(event, context)` or an object with `on_event`; it runs in the
-            event loop, must be quick, and cannot end the recording by raising.
+        on_event: a handler `(event, context)` or an object with `on_event`, called in a thread of
+            its own. It cannot end the recording by raising, nor slow it down: what it is too slow
+            for it misses, and is told so by a `Lost`. To end the recording it calls
+            `loop.call_soon_threadsafe(stop.set)`.
         on_progress: called once a second. notify: called with warnings, one sentence each.
             Neither can end the recording by raising.
         stop: set it to end the recording; every frame received before the venue's close is stored.
@@ -122,6 +124,7 @@ async def record(
             writer,
             handler=handler,
             digest=digest,
+            take_losses=writer.take_losses,
             text_limit=frames,
             notify=notify,
         )
@@ -149,6 +152,7 @@ async def record(
         raise
     seconds = client.seconds
     closed = await asyncio.to_thread(pipeline.close)
+    pipeline.tell()
     return _report(pipeline, client, closed, seconds)
 
 
@@ -179,6 +183,7 @@ def _report(
         disconnects=counts.disconnects,
         refused=[refusal_row(item) for item in refusals],
         handler_errors=counts.handler_errors,
+        handler_lost=counts.handler_lost,
         pauses=counts.pauses,
         segments=closed.segments,
         first_seq=closed.first_seq,

@@ -50,7 +50,8 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
         lost: frames known to be lost; gaps: sequence gaps; connections: sockets, attempts and
             REST exchanges; disconnects: sockets that closed after having been open.
         refused: subscriptions the venue refused, with its code and words.
-        handler_errors: exceptions that handlers raised. segments: sealed files.
+        handler_errors: exceptions that the handler raised; handler_lost: frames it did not see,
+            for it was too slow. segments: sealed files.
         pauses: times a socket was left unread because the disk was behind; nothing was lost by it.
         first_seq, last_seq: range written, None if nothing was.
         stopped_by: why it ended, in words.
@@ -69,6 +70,7 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
     disconnects: int
     refused: list[dict[str, str]]
     handler_errors: int
+    handler_lost: int
     pauses: int
     segments: int
     first_seq: int | None

@@ -197,13 +197,13 @@ async def test_after_a_loss_everything_is_subscribed_again(
             await socket.ws.close(4004, "No data received in 30s.")
 
     async with venue_of(script) as venue:
-        stop, seen = asyncio.Event(), []
+        loop, stop, seen = asyncio.get_running_loop(), asyncio.Event(), []
 
         def on_event(event: Event, context: Any) -> None:
             if isinstance(event, Trade):
                 seen.append((event.trade_id, context.clock.now()))
             if len(seen) == 3:
-                stop.set()
+                loop.call_soon_threadsafe(stop.set)
 
         report = await record(
             tmp_path / "c", ["books:BTC-USDT", "trades:BTC-USDT"], url=venue.url, rest=False,
@@ -235,11 +235,11 @@ async def test_silence_then_ping_then_reconnect(venue_of: Any, tmp_path: Path) -
 
     link = LinkOptions(ping_after=0.05, pong_timeout=0.1, close_timeout=0.1, first_delay=0.01)
     async with venue_of(script) as venue:
-        stop = asyncio.Event()
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
         def on_event(event: Event, context: Any) -> None:
             if isinstance(event, Trade):
-                stop.set()
+                loop.call_soon_threadsafe(stop.set)
 
         await record(
             tmp_path / "c", ["trades:BTC-USDT"], url=venue.url, rest=False, link=link, stop=stop,
@@ -396,11 +396,11 @@ async def test_what_is_in_flight_at_our_stop_is_stored(
             sent += 1
 
     async with venue_of(script) as venue:
-        stop = asyncio.Event()
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
         def on_event(event: Event, context: Any) -> None:
             if isinstance(event, Trade) and event.trade_id == "200":
-                stop.set()
+                loop.call_soon_threadsafe(stop.set)
 
         await record(
             tmp_path / "c", ["trades:BTC-USDT"], url=venue.url, rest=False, link=fast, stop=stop,
@@ -630,7 +630,11 @@ async def test_a_stop_while_dialling_is_a_clean_end(tmp_path: Path, fast: LinkOp
 async def test_cancelling_record_closes_the_capture(
     venue_of: Any, tmp_path: Path, fast: LinkOptions
 ) -> None:
-    flowing = asyncio.Event()
+    loop, flowing = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_event(event: Event, _context: object) -> None:
+        if isinstance(event, Trade):
+            loop.call_soon_threadsafe(flowing.set)
 
     async def script(socket: Any) -> None:
         await socket.until_subscribed()
@@ -641,7 +645,7 @@ async def test_cancelling_record_closes_the_capture(
         task = asyncio.create_task(
             record(
                 tmp_path / "c", ["trades:BTC-USDT"], url=venue.url, rest=False, link=fast,
-                on_event=lambda event, _: flowing.set() if isinstance(event, Trade) else None,
+                on_event=on_event,
             )
         )  # fmt: skip
         await flowing.wait()

@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 
 from recorder.capture.reader import Capture
 from recorder.errors import ExitCode
-from recorder.event import InstrumentUpdate, RestResponse
+from recorder.event import Event, InstrumentUpdate, RestResponse
 from recorder.frame import Kind
 from recorder.live import LinkOptions, record
 from recorder.live.rest import RestFailure, fetch
@@ -107,7 +107,11 @@ def instruments(body: bytes, status: int = 200) -> Callable[[Any, Request], Resp
 async def test_instrument_lists_are_part_of_the_session(
     venue_of: Callable[..., AbstractAsyncContextManager[Any]], tmp_path: Path, fast: LinkOptions
 ) -> None:
-    done = asyncio.Event()
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_event(event: Event, _context: object) -> None:
+        if isinstance(event, RestResponse):
+            loop.call_soon_threadsafe(done.set)
 
     async def script(socket: Any) -> None:
         await socket.until_subscribed()
@@ -116,7 +120,7 @@ async def test_instrument_lists_are_part_of_the_session(
     async with venue_of(script, http=instruments(SPOT)) as venue:
         report = await record(
             tmp_path / "c", ["books:BTC-USDT"], url=venue.url, link=fast, until_closed=True,
-            on_event=lambda event, _: done.set() if isinstance(event, RestResponse) else None,
+            on_event=on_event,
         )  # fmt: skip
     assert report.exit_code is ExitCode.DONE
     frames = list(Capture(tmp_path / "c").frames())
