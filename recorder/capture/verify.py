@@ -1,42 +1,40 @@
 """Verify: read everything, recompute everything, believe nothing.
 
-Responsible for checking a capture against its own names, digests, numbers and checkpoints with
-one pass of one interpreter. Refuses to change anything: `recover` does.
+Responsible for checking a capture against its own names, hashes, digests and numbers in one pass;
+what follows from the frames is worked out once more by `recheck`. Refuses to change anything:
+`recover` does.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
-from recorder.capture import layout
 from recorder.capture.batch import FrameBatch, batch_of_records
-from recorder.capture.block import Selection
-from recorder.capture.checkpoint import read_checkpoint
-from recorder.capture.digest import (
-    BLOCK_NUMBERS,
-    BLOCK_SHIFT,
-    FrameDigest,
-    PartDigests,
-    digest_of,
-)
+from recorder.capture.block import LoadedBlock, Selection
+from recorder.capture.digest import BLOCK_NUMBERS, BLOCK_SHIFT, FrameDigest, PartDigests
 from recorder.capture.holes import vanished_behind
 from recorder.capture.journal import Block, End, Flaw
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture
+from recorder.capture.recheck import Recheck
 from recorder.capture.seal import Carry, file_hash
 from recorder.capture.segment import SegmentMeta, SegmentReader
 from recorder.capture.serve import Problem
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
-from recorder.capture.tally import Tally, integrity_counts
+from recorder.capture.tally import Tally
 from recorder.errors import Damage, ExitCode
 from recorder.frame import Frame, Kind
-from recorder.okx.interpreter import Interpreter
 from recorder.okx.parser import PARSER_VERSION
 
 Progress = Callable[[int], None]
+
+_LISTINGS = 100
+"""How often files may be replaced under a verification (sealed, joined, expired) before it says
+that they vanished."""
 
 
 class VerifyReport(msgspec.Struct, kw_only=True):
@@ -46,7 +44,13 @@ class VerifyReport(msgspec.Struct, kw_only=True):
         ok: no problem. frames, events: read.
         checksums: the venue's book checksums: `match`, `mismatch`, `absent`.
         sequence: the venue's update chains: `links`, `gaps`, `resets`.
-        unrecognized: frames nobody understood. lost_rows: declared losses.
+        integrity: every count of the interpreter, those of `checksums` and `sequence` among them.
+        validation: breaches of the rules of `okx.validation`; they never change `ok`.
+        unrecognized: frames nobody understood. lost_rows: declared losses; lost: the sum of their
+            known counts.
+        segments: sealed files; journals: files not sealed yet. checkpoints: compared or read.
+        unfinished: a recorder died and nobody has recovered the capture yet.
+        expired: frames that retention has let go of.
     """
 
     ok: bool = True
@@ -55,9 +59,16 @@ class VerifyReport(msgspec.Struct, kw_only=True):
     problems: list[Problem] = msgspec.field(default_factory=list)
     checksums: dict[str, int] = msgspec.field(default_factory=dict)
     sequence: dict[str, int] = msgspec.field(default_factory=dict)
+    integrity: dict[str, int] = msgspec.field(default_factory=dict)
+    validation: dict[str, int] = msgspec.field(default_factory=dict)
     unrecognized: int = 0
     lost_rows: int = 0
+    lost: int = 0
     segments: int = 0
+    journals: int = 0
+    checkpoints: int = 0
+    unfinished: bool = False
+    expired: int = 0
     input_digest: str | None = None
 
     @property
@@ -72,7 +83,7 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
     """Verify a capture; a live one up to what it holds now.
 
     Args:
-        progress: called with the number of frames read so far, about once a segment.
+        progress: called with the number of frames read so far, several times a segment.
     """
     capture = Capture(path)
     return _Verifier(capture, capture.snapshot(), progress).run()
@@ -80,56 +91,93 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
 
 class _Verifier:
     def __init__(self, capture: Capture, snapshot: Snapshot, progress: Progress | None) -> None:
-        self._root = capture.path
+        self._capture = capture
         self._id = capture.header.id
         self._snapshot = snapshot
         self._progress = progress
         self._report = VerifyReport()
         self._digest = FrameDigest()
-        self._interpreter: Interpreter | None = Interpreter()
-        self._integrity: dict[str, int] = {}
-        self._expected: int | None = 0
+        self._recheck = Recheck(snapshot.root, with_events=_has_event_digests(snapshot))
+        self._expected: int | None = snapshot.first_seq
+        self._first = snapshot.first_seq
         self._carry: Carry | None = None
+        self._last_meta: SegmentMeta | None = None
         self._file = ""
         self._segment: int | None = None
+        if self._first:
+            self._recheck.forget()  # its state begins with a checkpoint
 
     def run(self) -> VerifyReport:
         """Read every source and return the report."""
-        for source in self._snapshot.sources:
+        waiting = deque(self._snapshot.sources)
+        listings = 0
+        while waiting:
+            source = waiting.popleft()
             self._file, self._segment = source.path, source.segment
             try:
                 if isinstance(source, SealedSource):
                     self._sealed(source)
                 else:
-                    self._journal(source)
+                    self._journal(source, is_last=not waiting)
             except FileNotFoundError:
-                self._disappeared(source)
-            if self._progress is not None:
-                self._progress(self._report.frames)
+                listings += 1
+                waiting = self._list_again(source, listings, waiting)
+            self._show()
         gone = vanished_behind(self._snapshot)
         if gone is not None:
             self._file, self._segment = gone.file, gone.segment
             self._problem(gone.cause, gone.first_seq)
-        self._forget_interpreter()
-        report, counts = self._report, self._integrity
+        if self._last_meta is not None:
+            self._recheck.behind(self._last_meta.last_segment + 1, self._expected, self._last_meta)
+        self._recheck.look_at_the_rest()
+        return self._conclude()
+
+    def _conclude(self) -> VerifyReport:
+        report, counts = self._report, self._recheck.integrity
+        report.problems += self._recheck.problems
         report.checksums = {n: counts.get(n, 0) for n in ("match", "mismatch", "absent")}
         report.sequence = {n: counts.get(n, 0) for n in ("links", "gaps", "resets")}
+        report.integrity = counts
+        report.unrecognized = counts.get("unrecognized", 0)
+        report.validation = self._recheck.validation
+        report.checkpoints = len(self._recheck.compared)
+        expired = self._snapshot.expired
+        report.expired = 0 if expired is None else expired.frames
         report.ok = not report.problems
         report.input_digest = self._digest.hexdigest() if report.ok else None
         return report
 
-    def _disappeared(self, source: SealedSource | JournalSource) -> None:
-        """Take a journal that a live recorder has sealed since the listing in its new form."""
-        for name in layout.list_sealed(self._root):
-            if name.segment == source.segment and name.path != source.path:
-                sealed = SealedSource(
-                    name.path, name.segment, name.first_seq, name.last_seq, name.hash16
-                )
-                self._file = sealed.path
-                self._sealed(sealed)
-                return
-        self._problem("file disappeared while it was verified")
-        self._broken(None)
+    def _list_again(
+        self,
+        source: SealedSource | JournalSource,
+        listings: int,
+        waiting: deque[SealedSource | JournalSource],
+    ) -> deque[SealedSource | JournalSource]:
+        """Return what is still to be read where a file has gone: sealed, joined or expired."""
+        fresh = self._capture.snapshot()
+        known = any(found.path == source.path for found in fresh.sources)
+        if known or listings > _LISTINGS:
+            self._problem("file disappeared while it was verified")
+            self._broken(None)
+            return waiting
+        self._snapshot = fresh
+        if self._expected is not None and fresh.first_seq > self._expected:
+            self._broken(fresh.first_seq)  # expired under our eyes, which is no damage
+        position = self._expected
+        return deque(
+            found
+            for found in fresh.sources
+            if found.segment >= source.segment
+            or (
+                isinstance(found, SealedSource)
+                and position is not None
+                and found.last_seq >= position
+            )
+        )
+
+    def _show(self) -> None:
+        if self._progress is not None:
+            self._progress(self._report.frames)
 
     def _problem(self, cause: str, first: int | None = None, last: int | None = None) -> None:
         problem = Problem(self._file, self._segment, first, last, cause)
@@ -139,11 +187,13 @@ class _Verifier:
 
     def _sealed(self, source: SealedSource) -> None:
         first, last = source.first_seq, source.last_seq
+        matches = file_hash(self._snapshot.root / source.path)[:16] == source.hash16
         self._report.segments += 1
+        self._last_meta = None
         if self._expected is not None and first > self._expected:
             self._problem("numbers missing", self._expected, first - 1)
             self._broken(first)  # what follows is judged from its own checkpoint
-        if file_hash(self._snapshot.root / source.path)[:16] != source.hash16:
+        if not matches:
             self._problem("file hash does not match its name", first, last)
         try:
             reader = SegmentReader(self._snapshot.root, source.path, source.segment)
@@ -164,73 +214,60 @@ class _Verifier:
         named = (source.segment, source.first_seq, source.last_seq, self._id)
         if (meta.segment, meta.first_seq, meta.last_seq, meta.capture) != named:
             self._problem("metadata is not of this capture or name", *named[1:3])
-        self._check_checkpoint(meta)
-        if self._carry is None and meta.first_seq % BLOCK_NUMBERS == 0:
-            self._carry = Carry(meta.first_seq >> BLOCK_SHIFT)
+        # A joined file that took the place of one half read: the first half has been seen.
+        skip = self._expected if (self._expected or 0) > meta.first_seq else None
+        if skip is None:
+            self._recheck.before(meta)
+            if self._carry is None and meta.first_seq % BLOCK_NUMBERS == 0:
+                self._carry = Carry(meta.first_seq >> BLOCK_SHIFT)
+        else:
+            self._carry = None
         parts, tally = PartDigests(), Tally()
         carried = None
         for block, groups in reader.blocks():
             loaded = reader.load(block, groups, Selection())
             if loaded is None:
                 continue
-            for first_seq, count, records in loaded.record_runs():
-                k = first_seq >> BLOCK_SHIFT
-                parts.update(k, count, records)
-                self._digest.update_records(first_seq, count, records)
-                if self._carry is not None and self._carry.k != k:
-                    self._carry = Carry(k)
-                if self._carry is not None:
-                    self._carry.update(records, count)
-                    if meta.carried is not None and k == meta.carried.k:
-                        carried = self._carry.block()
+            carried = self._digests(loaded, meta, parts, skip) or carried
             for batch in loaded.batches():
-                self._batch(batch, tally)
-        if parts.blocks() != meta.digests or tally.count != meta.count:
+                self._batch(batch, tally, skip)
+            self._show()
+        count = tally.count if skip is None else meta.count
+        if parts.blocks() != meta.digests or count != meta.count:
             self._problem("frames do not match their digest", meta.first_seq, meta.last_seq)
         elif carried is not None and carried != meta.carried:
             self._problem("digest block begun earlier does not match", meta.first_seq)
-        self._check_counts(meta, tally)
-
-    def _check_checkpoint(self, meta: SegmentMeta) -> None:
-        first = meta.first_seq
-        try:
-            state = read_checkpoint(self._root, meta.segment)
-        except (Damage, FileNotFoundError) as error:
-            cause = error.cause if isinstance(error, Damage) else "checkpoint missing"
-            self._checkpoint_problem(meta.segment, cause, first)
-            return
-        if digest_of(state) != meta.checkpoint:
-            self._checkpoint_problem(meta.segment, "checkpoint does not match its digest", first)
-        elif meta.parser != str(PARSER_VERSION):
-            return  # another parser's state: right for that one, not comparable with this one's
-        elif self._interpreter is None:
-            try:
-                self._interpreter = Interpreter.restore(state)
-            except ValueError as error:
-                self._checkpoint_problem(meta.segment, str(error), first)
-        elif self._interpreter.save() != state:
-            self._checkpoint_problem(
-                meta.segment, "checkpoint is not the state that the frames before it give", first
-            )
-
-    def _checkpoint_problem(self, segment: int, cause: str, seq: int) -> None:
-        file = f"{layout.CHECKPOINT_DIR}/{segment:06d}.zst"
-        self._report.problems.append(Problem(file, segment, seq, None, cause))
-
-    def _check_counts(self, meta: SegmentMeta, tally: Tally) -> None:
-        if self._interpreter is None or meta.parser != str(PARSER_VERSION):
-            return
-        found = (tally.events, tally.gaps, tally.unrecognized, tally.lost_rows, tally.lost)
-        stated = (meta.events, meta.gaps, meta.unrecognized, meta.lost_rows, meta.lost)
-        if found != stated:
+        if skip is None and not self._recheck.check_counts(meta, tally):
             self._problem("event counts do not match the metadata", meta.first_seq, meta.last_seq)
+        if not self._recheck.check_events(meta.recorded, meta.parser):
+            self._problem(
+                "events are not those the recorder delivered", meta.first_seq, meta.last_seq
+            )
+        self._last_meta = meta
+
+    def _digests(
+        self, loaded: LoadedBlock, meta: SegmentMeta, parts: PartDigests, skip: int | None
+    ) -> object:
+        """Add a block's records to the digests; return the one of the block begun earlier."""
+        carried = None
+        for first_seq, count, records in loaded.record_runs():
+            k = first_seq >> BLOCK_SHIFT
+            parts.update(k, count, records)
+            if skip is None:
+                self._digest.update_records(first_seq, count, records)
+            if self._carry is not None and self._carry.k != k:
+                self._carry = Carry(k)
+            if self._carry is not None:
+                self._carry.update(records, count)
+                if meta.carried is not None and k == meta.carried.k:
+                    carried = self._carry.block()
+        return carried
 
     # --- journals --------------------------------------------------------------------------
 
-    def _journal(self, source: JournalSource) -> None:
+    def _journal(self, source: JournalSource, *, is_last: bool) -> None:
         tally, parts = Tally(), PartDigests()
-        is_whole = True
-        self._carry = None
+        is_whole, has_end = True, False
         with JournalFile(
             self._snapshot.root,
             source.segment,
@@ -238,26 +275,67 @@ class _Verifier:
             size=source.size,
             expected_seq=self._expected or 0,
         ) as journal:
+            self._report.journals += 1
+            self._carry = None
+            self._state_before(source, journal)
             for part in journal.parts():
                 if isinstance(part, Block):
                     parts.update(part.first_seq >> BLOCK_SHIFT, part.count, part.records)
                     self._digest.update_records(part.first_seq, part.count, part.records)
-                    self._batch(batch_of_records(part.records), tally)
+                    self._batch(batch_of_records(part.records), tally, None)
                 elif isinstance(part, Flaw):
                     is_whole = False
-                    if part.at_end and source.is_open and self._snapshot.is_live:
-                        continue
-                    last = None if part.next_seq is None else part.next_seq - 1
-                    cause = f"torn tail: {part.cause}" if part.at_end else part.cause
-                    self._problem(cause, part.expected_seq, last)
-                    self._broken(part.next_seq)
-                elif isinstance(part, End) and is_whole and part.trailer.digests != parts.blocks():
-                    self._problem("frames do not match the trailer", journal.first_seq)
+                    self._flaw(part, source, journal)
+                elif isinstance(part, End):
+                    has_end = True
+                    if is_whole and part.trailer.digests != parts.blocks():
+                        self._problem("frames do not match the trailer", journal.first_seq)
+                    if not self._recheck.check_events(part.trailer.events, str(PARSER_VERSION)):
+                        self._problem("events are not those the recorder delivered")
+            if not has_end and not self._snapshot.is_live:
+                self._unfinished(source, journal, is_last=is_last, is_whole=is_whole)
+
+    def _state_before(self, source: JournalSource, journal: JournalFile) -> None:
+        """Compare the checkpoint that sealing the segment before left, if that is read."""
+        meta, self._last_meta = self._last_meta, None
+        if meta is not None and meta.last_segment + 1 == source.segment:
+            self._recheck.behind(source.segment, journal.first_seq, meta)
+
+    def _flaw(self, flaw: Flaw, source: JournalSource, journal: JournalFile) -> None:
+        if flaw.at_end and source.is_open and self._snapshot.is_live:
+            return
+        first: int | None = flaw.expected_seq
+        last = None if flaw.next_seq is None else flaw.next_seq - 1
+        cause = f"torn tail: {flaw.cause}" if flaw.at_end else flaw.cause
+        if flaw.offset == 0 and journal.header_fault is not None:
+            cause = f"file header: {journal.header_fault}"
+        if last is not None and last < flaw.expected_seq:
+            first = last = None  # no frame is missing by it
+        self._problem(cause, first, last)
+        if flaw.next_seq != flaw.expected_seq:
+            self._broken(flaw.next_seq)
+
+    def _unfinished(
+        self, source: JournalSource, journal: JournalFile, *, is_last: bool, is_whole: bool
+    ) -> None:
+        """Judge a journal without trailer: the last one's recorder died, an earlier one was cut."""
+        is_cut = journal.cut is not None and journal.cut == self._expected
+        if is_last or source.is_open:
+            self._report.unfinished = True
+        elif is_whole and not is_cut:
+            self._problem("journal ends early: no trailer", self._expected)
 
     # --- every frame -----------------------------------------------------------------------
 
-    def _batch(self, batch: FrameBatch, tally: Tally) -> None:
-        report, first = self._report, batch.seq[0]
+    def _batch(self, batch: FrameBatch, tally: Tally, skip: int | None) -> None:
+        """Check the numbers of a batch and interpret it; what lies below `skip` has been seen."""
+        report = self._report
+        if skip is not None and batch.seq[0] < skip:
+            inside = next((n for n, seq in enumerate(batch.seq) if seq >= skip), len(batch))
+            batch = batch.part(inside, len(batch))
+            if not len(batch):
+                return
+        first = batch.seq[0]
         whole = list(range(first, first + len(batch)))
         if self._expected in (None, first) and batch.seq == whole and Kind.LOST not in batch.kind:
             self._expected = first + len(batch)
@@ -266,7 +344,7 @@ class _Verifier:
                 self._number(frame)
         report.frames += len(batch)
         before = tally.events
-        tally.add(batch, None if self._interpreter is None else self._interpreter.step)
+        self._recheck.add(batch, tally)
         report.events += tally.events - before
 
     def _number(self, frame: Frame) -> None:
@@ -276,33 +354,45 @@ class _Verifier:
             self._problem(cause, min(self._expected, seq), max(self._expected, seq) - 1)
         self._expected = seq + 1
         if frame.kind is Kind.LOST:
+            row = _lost_row(frame)
             self._report.lost_rows += 1
-            self._expected = max(self._expected, _next_after(frame))
+            self._report.lost += row.count or 0
+            if row.first_seq == seq and row.last_seq is not None:
+                self._expected = max(self._expected, row.last_seq + 1)
 
     def _broken(self, next_seq: int | None) -> None:
         """Go on behind frames that could not be read."""
         self._expected = next_seq
         self._carry = None
-        self._forget_interpreter()
-
-    def _forget_interpreter(self) -> None:
-        if self._interpreter is not None:
-            counts = integrity_counts(self._interpreter.integrity)
-            for name, count in counts.items():
-                self._integrity[name] = self._integrity.get(name, 0) + count
-            self._report.unrecognized = self._integrity.get("unrecognized", 0)
-            self._interpreter = None
+        self._recheck.forget()
 
 
 class _LostRow(msgspec.Struct):
     first_seq: int | None = None
     last_seq: int | None = None
+    count: int | None = None
 
 
-def _next_after(frame: Frame) -> int:
-    """Return the number that follows a `lost` row standing in the place of missing frames."""
+def _lost_row(frame: Frame) -> _LostRow:
+    """Return what a `lost` row says; nothing where it cannot be read."""
     try:
-        row = msgspec.json.decode(frame.payload, type=_LostRow)
+        return msgspec.json.decode(frame.payload, type=_LostRow)
     except msgspec.MsgspecError:
-        return 0
-    return row.last_seq + 1 if row.first_seq == frame.seq and row.last_seq is not None else 0
+        return _LostRow()
+
+
+def _has_event_digests(snapshot: Snapshot) -> bool:
+    """Tell whether a recorder said what its events came to, or may yet say it in a journal."""
+    if snapshot.journals:
+        return True
+    for source in snapshot.sealed:
+        try:
+            reader = SegmentReader(snapshot.root, source.path, source.segment)
+        except (Damage, FileNotFoundError):
+            continue
+        reader.close()
+        if reader.meta.recorded is not None or any(
+            part.recorded is not None for part in reader.meta.joined or ()
+        ):
+            return True
+    return False
