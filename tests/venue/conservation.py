@@ -5,16 +5,16 @@ A message counts as `handed` once the kernel of the venue's machine has taken al
 loopback nothing between the two kernels can lose it, only a TCP reset or a client that stops
 reading can.
 
-| how        | what happened                                    | must be stored                    |
-| ---------- | ------------------------------------------------ | --------------------------------- |
-| `close`    | the client's close frame was read                | every handed message (1)          |
-| `eof`      | all was sent, then the stream ended (FIN)        | every handed message              |
-| `inside`   | the same, with half of a message more            | every handed message, not the half |
-| `broken`   | bytes that are no frame were sent, nothing after | every message handed before       |
-| `hang`     | the venue fell silent and reads no more          | every handed message              |
-| `reset`    | TCP reset: unread bytes may be destroyed         | a prefix                          |
-| `vanished` | the client was gone without a close frame        | a prefix (2)                      |
-| `stopped`  | the venue was ended while it was open            | a prefix                          |
+| how        | what happened                                    | must be stored             |
+| ---------- | ------------------------------------------------ | -------------------------- |
+| `close`    | the client's close frame was read                | all handed (1)             |
+| `eof`      | all was sent, then the stream ended (FIN)        | all handed                 |
+| `inside`   | the same, with half of a message more            | all handed, not the half   |
+| `broken`   | bytes that are no frame were sent, nothing after | all handed before          |
+| `hang`     | the venue fell silent and reads no more          | all handed                 |
+| `reset`    | TCP reset: unread bytes may be destroyed         | a prefix                   |
+| `vanished` | the client was gone without a close frame        | a prefix (2)               |
+| `stopped`  | the venue was ended while it was open            | a prefix                   |
 
 (1) a prefix where the capture says that the recorder itself gave up waiting for the venue's close
 frame (`closed` by `recorder` with code 1006, or no `closed` row: it was killed).

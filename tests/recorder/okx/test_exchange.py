@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recorder.clock import NS_PER_SECOND
 from recorder.okx.exchange import (
     OKX_IDLE_NS,
+    ChannelCounts,
     Close,
     Conversation,
     Rules,
@@ -293,3 +294,193 @@ def test_every_argument_is_answered_once_whatever_it_holds(operation: str, argum
     sent = [msgspec.json.decode(reply.payload) for reply in replies if isinstance(reply, Send)]
     assert len(sent) == max(len(arguments), 1)
     assert all(answer["connId"] == "9f3c01ab" for answer in sent)
+
+
+def test_trading_operations_are_not_served():
+    (reply,) = venue().receive(request("order", {"instId": "BTC-USDT", "side": "buy"}), 0)
+
+    assert b'"code":"60028"' in reply.payload
+
+
+@pytest.mark.parametrize("code", ["60018", "64001"])
+def test_candles_on_public_are_answered_as_the_rules_say(code: str):
+    (reply,) = venue(rules=Rules(candles_on_public=code)).receive(request("subscribe", CANDLE), 0)
+
+    answer = msgspec.json.decode(reply.payload)
+    assert answer["code"] == code
+    assert ("candle1m" in answer["msg"]) == (code == "60018")
+
+
+@pytest.mark.parametrize("code", ["60018", "60008"])
+def test_private_channels_on_public_are_answered_as_the_rules_say(code: str):
+    conversation = venue(rules=Rules(login_on_public=code))
+
+    (reply,) = conversation.receive(request("subscribe", {"channel": "orders"}), 0)
+
+    assert msgspec.json.decode(reply.payload)["code"] == code
+
+
+def test_both_spellings_of_60012_and_of_60018():
+    conversation = venue(rules=Rules(illegal="Invalid", separator=", "))
+
+    (illegal,) = conversation.receive(b"x", 0)
+    (unknown,) = conversation.receive(
+        request("subscribe", {"channel": "books", "instId": "FOO-BAR"}), 0
+    )
+
+    assert msgspec.json.decode(illegal.payload)["msg"] == "Invalid request: x"
+    assert "channel:books, instId:FOO-BAR doesn't exist" in unknown.payload.decode()
+
+
+def test_uly_is_no_longer_accepted():
+    (reply,) = venue().receive(request("subscribe", {**BOOKS, "uly": "BTC-USD"}), 0)
+
+    assert b'"code":"64000"' in reply.payload
+
+
+def test_a_fee_tier_below_the_channels_earns_64003():
+    tbt = {"channel": "books-l2-tbt", "instId": "BTC-USDT"}
+
+    def codes(tier: int | None) -> list[str]:
+        conversation = Conversation(
+            "public", "9f3c01ab", lambda argument: True, rules=Rules(tier=tier)
+        )
+        replies = conversation.receive(request("subscribe", tbt, BOOKS), 0)
+        sent = [msgspec.json.decode(item.payload) for item in replies if isinstance(item, Send)]
+        return [answer.get("code", "ack") for answer in sent]
+
+    assert codes(3)[0] == "64003"
+    assert codes(4)[0] == codes(None)[0] == "ack"
+
+
+def exclusive() -> Conversation:
+    return Conversation("public", "9f3c01ab", lambda argument: True)
+
+
+def test_books_beside_books_l2_tbt_are_acked_and_then_refused():
+    conversation = exclusive()
+    conversation.receive(request("subscribe", {**BOOKS, "channel": "books-l2-tbt"}), 0)
+
+    acked, refused = conversation.receive(request("subscribe", BOOKS), 1)
+
+    assert b'"event":"subscribe"' in acked.payload
+    assert b'"code":"64004"' in refused.payload
+    assert not conversation.holds(BOOKS)
+    other = {**BOOKS, "instId": "ETH-USDT"}
+    assert Started(other) in conversation.receive(request("subscribe", other), 2)
+
+
+def test_books_l2_tbt_evicts_the_other_books_of_its_instrument_with_events_nobody_asked_for():
+    conversation = exclusive()
+    other = {**BOOKS, "instId": "ETH-USDT"}
+    fifty, tbt = {**BOOKS, "channel": "books50-l2-tbt"}, {**BOOKS, "channel": "books-l2-tbt"}
+    conversation.receive(request("subscribe", BOOKS, other, fifty), 0)
+
+    replies = conversation.receive(request("subscribe", tbt, id="r9"), 1)
+
+    assert replies[0].payload.startswith(b'{"id":"r9","event":"subscribe"')
+    assert replies[1:] == [
+        Stopped(fifty),
+        Send(
+            b'{"event":"unsubscribe","arg":{"channel":"books50-l2-tbt","instId":"BTC-USDT"},'
+            b'"connId":"9f3c01ab"}'
+        ),
+        Stopped(BOOKS),
+        Send(
+            b'{"event":"unsubscribe","arg":{"channel":"books","instId":"BTC-USDT"},'
+            b'"connId":"9f3c01ab"}'
+        ),
+        Started(tbt),
+    ]
+    assert conversation.arguments == [other, tbt]
+
+
+def private(connection_id: str, counts: ChannelCounts, **limits) -> Conversation:
+    conversation = Conversation(
+        "private", connection_id, lambda argument: True, counts=counts, rules=Rules(**limits)
+    )
+    conversation.receive(LOGIN, 0)
+    return conversation
+
+
+def test_the_sockets_of_a_private_channel_are_counted_after_the_ack():
+    counts = ChannelCounts()
+    first, second = private("0000000a", counts), private("0000000b", counts)
+    orders, spot = {"channel": "orders"}, {"channel": "orders", "instType": "SPOT"}
+
+    acked, counted, started = first.receive(request("subscribe", orders), 1)
+    assert b'"event":"subscribe"' in acked.payload
+    assert counted == Send(
+        b'{"event":"channel-conn-count","channel":"orders","connCount":"1","connId":"0000000a"}'
+    )
+    assert started == Started(orders)
+    again = first.receive(request("subscribe", spot), 2)
+    assert b'"connCount":"1"' in again[1].payload, "several arguments of one socket count once"
+    assert b'"connCount":"2"' in second.receive(request("subscribe", orders), 3)[1].payload
+
+    first.receive(request("unsubscribe", orders), 4)
+    third = private("0000000c", counts)
+    assert b'"connCount":"3"' in third.receive(request("subscribe", orders), 5)[1].payload
+    first.end()
+    second.end()
+    assert b'"connCount":"1"' in third.receive(request("subscribe", spot), 6)[1].payload
+
+
+def test_one_socket_too_many_is_acked_and_then_told_that_it_is_dead():
+    counts = ChannelCounts()
+    orders = {"channel": "orders"}
+    private("0000000a", counts).receive(request("subscribe", orders), 1)
+    late = private("0000000b", counts, channel_connections=1)
+
+    acked, refused = late.receive(request("subscribe", orders), 2)
+
+    assert b'"event":"subscribe"' in acked.payload
+    assert refused == Send(
+        b'{"event":"channel-conn-count-error","channel":"orders","connCount":"1",'
+        b'"connId":"0000000b"}'
+    )
+    assert not late.holds(orders)
+
+
+def test_too_many_channels_on_a_connection_close_it_with_4009():
+    conversation = venue(rules=Rules(channels_per_connection=1))
+
+    replies = conversation.receive(request("subscribe", BOOKS, TRADES, BOOKS), 0)
+
+    assert isinstance(replies[-1], Close)
+    assert replies[-1].code == 4009
+    assert len(replies) == 3, "nothing may follow a close"
+
+
+def test_a_failed_login_may_be_followed_by_4001():
+    rules = Rules(closes_after_failed_login=True)
+
+    refused, closed = venue("private", login=refuse_login, rules=rules).receive(LOGIN, 0)
+
+    assert b'"code":"60009"' in refused.payload
+    assert closed == Close(4001, "Login failed")
+
+
+def test_a_login_is_judged_by_the_wall_clock_and_answered_with_its_code():
+    seen: list[int] = []
+
+    def judge(credentials, now_ns: int) -> str:
+        seen.append(now_ns)
+        return "60006"
+
+    (refused,) = venue("private", login=judge).receive(LOGIN, 5, 1_790_000_000 * NS_PER_SECOND)
+
+    assert seen == [1_790_000_000 * NS_PER_SECOND]
+    assert b'"msg":"Timestamp request expired","code":"60006"' in refused.payload
+
+
+def test_an_eviction_stops_and_says_so_and_a_drop_only_stops():
+    conversation = venue()
+    conversation.receive(request("subscribe", BOOKS, TRADES), 0)
+
+    assert conversation.drop(BOOKS) == [Stopped(BOOKS)]
+    stopped, told = conversation.evict(TRADES)
+    assert stopped == Stopped(TRADES)
+    assert b'"event":"unsubscribe"' in told.payload
+    assert conversation.evict(TRADES) == conversation.drop(BOOKS) == []
+    assert conversation.arguments == []
