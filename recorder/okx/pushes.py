@@ -251,7 +251,7 @@ def _candle_columns(row: Any) -> list[Any]:
     """Bring any layout of a candle into today's nine columns.
 
     Five columns are prices alone and seven add two volumes (frames of 2022, without `confirm`);
-    from nine on, `confirm` is the last.
+    where there is an even number of them, or nine and more, `confirm` is the last.
     """
     if not isinstance(row, list):
         raise ValueError("a candle that is no array")
@@ -259,6 +259,8 @@ def _candle_columns(row: Any) -> list[Any]:
         return [*row[:8], row[-1]]
     if len(row) in (5, 7):
         return row + [None] * (9 - len(row))
+    if len(row) in (6, 8):
+        return row[:-1] + [None] * (9 - len(row)) + row[-1:]
     raise ValueError(f"a candle of {len(row)} columns")
 
 

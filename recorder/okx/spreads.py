@@ -105,7 +105,14 @@ def spread_candle(channel: str, interval: str) -> Shape:
 
         return handle
 
-    return Shape(pushed(wire.SpreadPush, wire.SpreadCandleRow), reading)
+    return Shape(pushed(wire.SpreadPush, wire.SpreadCandleRow), reading, _candle_columns)
+
+
+def _candle_columns(row: Any) -> list[Any]:
+    """Bring a longer spread candle into today's seven columns; `confirm` is the last."""
+    if not isinstance(row, list) or len(row) < 7:
+        raise ValueError("no candle of a spread")
+    return [*row[:6], row[-1]]
 
 
 INCREMENTAL_SPREAD_BOOK = "sprd-books-l2-tbt"

@@ -15,6 +15,9 @@ import pytest
 from invented_session import START, write_capture
 
 from recorder.frame import Frame, Kind
+from recorder.okx.account_layouts import ACCOUNT_SHAPES
+from recorder.okx.bot_layouts import BOT_SHAPES
+from recorder.okx.deal_layouts import DEAL_SHAPES
 from replay.sql import connect
 
 T = "1795000000001"
@@ -63,6 +66,26 @@ ROWS: dict[str, tuple[str, str]] = {
     ),
     "liquidation-warning": ("liquidation_warnings", '{"instId":"E","mgnRatio":"1.2"}'),
     "account-greeks": ("greeks", '{"ccy":"ELM","deltaBS":"1.1"}'),
+    "grid-orders-spot": ("grid_bot_updates", '{"instId":"E","algoId":"1","state":"running"}'),
+    "grid-orders-contract": ("grid_bot_updates", '{"instId":"E","algoId":"2","state":"stopped"}'),
+    "grid-positions": ("grid_position_updates", '{"instId":"E","algoId":"2","pos":"1"}'),
+    "grid-sub-orders": (
+        "grid_order_updates", '{"instId":"E","algoId":"2","ordId":"3","state":"live"}'
+    ),
+    "algo-recurring-buy": ("recurring_buy_updates", '{"algoId":"4","state":"running"}'),
+    "copytrading-lead-notification": ("lead_trading_notices", '{"infoType":"1","instId":""}'),
+    "rfqs": ("rfq_updates", '{"rfqId":"1","state":"active","legs":[{"instId":"E"}]}'),
+    "quotes": ("rfq_quote_updates", '{"quoteId":"1","state":"active"}'),
+    "struc-block-trades": ("block_fills", '{"rfqId":"1","legs":[{"instId":"E","fee":"-1.50"}]}'),
+    "sprd-orders": (
+        "spread_order_updates", f'{{"sprdId":"{SPREAD}","ordId":"1","state":"live"}}'
+    ),
+    "sprd-trades": (
+        "spread_fills",
+        f'{{"sprdId":"{SPREAD}","ordId":"1","tradeId":"2","state":"filled"}}',
+    ),
+    "deposit-info": ("deposit_updates", '{"depId":"1","ccy":"USDT","state":"2","amt":"1.5"}'),
+    "withdrawal-info": ("withdrawal_updates", '{"wdId":"1","ccy":"USDT","state":"2"}'),
 }  # fmt: skip
 
 
@@ -76,8 +99,29 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
             argument["sprdId"] = SPREAD
         payload = f'{{"arg":{json.dumps(argument, separators=(",", ":"))},"data":[{row}]}}'
         frames.append(Frame(seq, START + seq, seq, 0, Kind.TEXT, payload.encode()))
+    nothing = b'{"arg":{"channel":"positions","instType":"ANY","uid":"1"},"data":[]}'
+    frames.append(Frame(len(frames), START + len(frames), len(frames), 0, Kind.TEXT, nothing))
     write_capture(path, frames, segment_seconds=60)
     return path
+
+
+def test_every_channel_of_an_account_is_here() -> None:
+    assert {*ACCOUNT_SHAPES, *BOT_SHAPES, *DEAL_SHAPES} <= set(ROWS)
+
+
+def test_a_snapshot_of_nothing_is_a_row(capture: Path) -> None:
+    with connect(capture) as connection:
+        sql = "SELECT seq, channel, argument FROM empty_snapshots"
+        (row,) = connection.execute(sql).fetchall()
+    assert row[:2] == (len(ROWS), "positions")
+    assert json.loads(row[2]) == {"channel": "positions", "instType": "ANY", "uid": "1"}
+
+
+def test_a_spreads_quotes_are_told_from_others(capture: Path) -> None:
+    with connect(capture) as connection:
+        for view in ("quotes", "bbo"):
+            sql = f"SELECT DISTINCT channel FROM {view} WHERE instrument = '{SPREAD}' ORDER BY 1"
+            assert ("sprd-bbo-tbt",) in connection.execute(sql).fetchall()
 
 
 def test_every_typed_channel_is_found_through_its_view(capture: Path) -> None:

@@ -804,6 +804,34 @@ def test_negative_trade_ids_and_unknown_words_are_kept() -> None:
     assert (event.trade_id, event.side) == ("-77", "hold")
 
 
+def test_candles_of_every_length_are_read_with_confirm_last() -> None:
+    prices = ["1", "3", "0.5", "2"]
+    for rest, confirm, volume, quote in (
+        ([], None, None, None),
+        (["1"], True, None, None),
+        (["30", "60"], None, 30.0, None),
+        (["30", "60", "0"], False, 30.0, None),
+        (["30", "60", "61", "1"], True, 30.0, 61.0),
+        (["30", "60", "61", "future", "1"], True, 30.0, 61.0),
+    ):
+        (event,) = parsed(push("candle1m", [T, *prices, *rest], arg={"instId": "E"}))
+        assert isinstance(event, Candle), rest
+        assert (event.open, event.high, event.low, event.close) == (1.0, 3.0, 0.5, 2.0)
+        assert (event.confirmed, event.volume, event.volume_quote) == (confirm, volume, quote)
+    for length, confirm in ((5, None), (6, True), (7, True)):
+        row = [T, *prices, *(["1"] if length == 6 else ["future", "1"][: length - 5])]
+        (event,) = parsed(push("mark-price-candle1m", row, arg={"instId": "E"}))
+        assert isinstance(event, Candle)
+        assert (event.close, event.volume, event.confirmed) == (2.0, None, confirm)
+    for row in ([T, *prices, "30", "1"], [T, *prices, "30", "future", "1"]):
+        (event,) = parsed(push("sprd-candle1m", row, **OF_SPREAD))
+        assert isinstance(event, Candle)
+        assert (event.close, event.volume, event.confirmed) == (2.0, 30.0, True)
+    for row in ([T, "1"], [T, *prices, "1", "2", "3", "x"]):
+        (event,) = parsed(push("candle1m", row, arg={"instId": "E"}))
+        assert isinstance(event, Data)
+
+
 def test_the_part_of_a_level_that_is_not_retail_is_kept() -> None:
     row = {"asks": [["1.235", "120", "80", "6"]], "bids": [["1.2335", "30", "0", "1"]], "ts": T,
            "seqId": 2, "prevSeqId": -1}  # fmt: skip
