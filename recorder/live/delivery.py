@@ -174,12 +174,16 @@ class Delivery:
                 self._end_episode(None)
             self._queue.put(None)
 
-    def wait(self, seconds: float = DRAIN_SECONDS) -> None:
+    def wait(self, seconds: float | None = None) -> None:
         """Wait until the handler has seen everything, but no longer than this; then leave it.
 
         A handler that is left goes no further than the event in hand; its thread does not keep
         the process alive.
+
+        Args:
+            seconds: None means `DRAIN_SECONDS`.
         """
+        seconds = DRAIN_SECONDS if seconds is None else seconds
         self.finish()
         if threading.current_thread() is not self._thread:
             self._thread.join(seconds)

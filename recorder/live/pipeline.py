@@ -21,7 +21,6 @@ from recorder.capture.writer import CloseReport, Loss
 from recorder.event import (
     ChecksumMismatch,
     ConnectionCount,
-    Disconnected,
     Event,
     LoggedIn,
     Lost,
@@ -64,7 +63,7 @@ class Counts:
         frames: rows of every kind; messages: received text and binary ones; bytes: of those.
         text: received text messages. events: delivered. gaps: sequence gaps.
         lost: frames known to be lost. connections: sockets and REST exchanges begun.
-        disconnects: sockets that had been open and closed.
+        disconnects: sockets that were lost.
         handler_errors: exceptions of the handler; handler_lost: frames it did not see, for it was
             too slow. The capture holds them.
         pauses: times a socket was left unread because the disk was behind.
@@ -156,6 +155,7 @@ class Pipeline:
         self._last_mono: int | None = None
         self._take_losses = take_losses
         self._text_left = text_limit
+        self._words: list[str] = []
         self._notify = notify
 
     @property
@@ -260,8 +260,10 @@ class Pipeline:
         if self._delivery is not None:
             self.counts.handler_errors = self._delivery.errors
             self.counts.handler_lost = self._delivery.lost
-            for words in self._delivery.take_words():
-                self._notify(words)
+            self._words += self._delivery.take_words()
+        words, self._words = self._words, []
+        for line in words:
+            self._notify(line)
 
     # --- internals -----------------------------------------------------------------------
 
@@ -271,6 +273,10 @@ class Pipeline:
             self.counts.lost += loss.count
             # What the capture holds is no longer what was interpreted here.
             self.event_digest = None
+            self._words.append(
+                f"warning: {loss.count} frames, seq {loss.first_seq} to {loss.last_seq}, could not "
+                f"be kept ({loss.cause}); recording goes on, and the capture names the loss"
+            )
 
     def _cut(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the messages up to the last text message that is still wanted."""
@@ -320,8 +326,6 @@ class Pipeline:
                     conversation.append(event)
                     if type(event) is SequenceGap:
                         self.counts.gaps += 1
-                elif type(event) is Disconnected:
-                    self.counts.disconnects += 1
                 elif type(event) is Lost:
                     self.counts.lost += event.count or 0
         self.counts.events += count
