@@ -16,8 +16,8 @@ from recorder.capture.info import info_of
 from recorder.capture.journal import FILE_HEADER, Block, Flaw
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture
-from recorder.capture.salvage import Repair, quarantine
-from recorder.capture.seal import Sealer, last_connection_before
+from recorder.capture.salvage import Repair, quarantine, set_aside
+from recorder.capture.seal import Sealer, file_hash, last_connection_before
 from recorder.capture.segment import SegmentReader
 from recorder.capture.serve import Problem, ReadReport
 from recorder.errors import Damage, DiskFull, ExitCode, RecorderError
@@ -90,14 +90,12 @@ def recover_locked(root: Path) -> RecoverReport:
     for path in (*layout.list_unfinished(root), root / layout.STATUS_FILE):
         path.unlink(missing_ok=True)
     report = RecoverReport()
-    sealed = layout.list_sealed(root)
-    done = {name.segment for name in sealed}
-    journals = []
-    for segment in layout.list_journals(root):
-        if segment in done:
-            layout.journal_path(root, segment).unlink()
-        else:
-            journals.append(segment)
+    journals = [
+        segment
+        for segment in layout.list_journals(root)
+        if not _finish_sealed(root, header.id, segment, report)
+    ]
+    done = {name.segment for name in layout.list_sealed(root)}
     # A number is never used again, not even that of a sealed segment that has vanished.
     proven = max(layout.list_checkpoints(root), default=0) - 1
     highest = max([proven, *done, *journals])
@@ -111,6 +109,30 @@ def recover_locked(root: Path) -> RecoverReport:
     report.next_seq = expected
     report.next_connection = last_connection_before(root, highest + 1) + 1
     return report
+
+
+def _finish_sealed(root: Path, capture_id: str, segment: int, report: RecoverReport) -> bool:
+    """Delete a journal whose frames are sealed, and tell whether it was one.
+
+    Its sealer died between the rename and the deletion: the rename may not be durable yet, and
+    this is the last moment at which the journal could replace a file that is not what its name
+    says. Such a file is set aside.
+    """
+    with JournalFile(root, segment, capture_id=capture_id) as journal:
+        first_seq = journal.first_seq if journal.header_fault is None else None
+    for name in layout.list_sealed(root):
+        is_joined = first_seq is not None and name.first_seq < first_seq <= name.last_seq
+        if name.segment != segment and not (name.segment < segment and is_joined):
+            continue
+        path = root / name.path
+        if file_hash(path)[:16] == name.hash16:
+            layout.fsync_directory(path.parent)
+            layout.journal_path(root, segment).unlink()
+            layout.fsync_directory(root / layout.JOURNAL_DIR)
+            return True
+        if name.segment == segment:
+            report.quarantined.append(set_aside(root, path))
+    return False
 
 
 def _recover_journal(

@@ -228,8 +228,7 @@ def quarantine(root: Path, segment: int, *, offset: int, size: int, label: str) 
     Returns:
         The path of the copy, relative to the capture.
     """
-    folder = root / layout.QUARANTINE_DIR
-    folder.mkdir(mode=root.stat().st_mode & 0o777, exist_ok=True)
+    folder = _quarantine_folder(root)
     source = layout.journal_path(root, segment)
     target = folder / f"{segment:06d}-{offset}-{size}.{label}"
     if target.exists():
@@ -246,3 +245,24 @@ def quarantine(root: Path, segment: int, *, offset: int, size: int, label: str) 
     temporary.rename(target)
     layout.fsync_directory(folder)
     return str(target.relative_to(root))
+
+
+def set_aside(root: Path, path: Path) -> str:
+    """Move a whole file that is not what its name says to `quarantine/`, durably.
+
+    Returns:
+        Its path there, relative to the capture.
+    """
+    target = _quarantine_folder(root) / path.name
+    path.rename(target)
+    layout.fsync_directory(target.parent)
+    layout.fsync_directory(path.parent)
+    return str(target.relative_to(root))
+
+
+def _quarantine_folder(root: Path) -> Path:
+    folder = root / layout.QUARANTINE_DIR
+    if not folder.is_dir():
+        folder.mkdir(mode=root.stat().st_mode & 0o777, exist_ok=True)
+        layout.fsync_directory(root)
+    return folder

@@ -15,13 +15,13 @@ import msgspec
 
 from recorder.capture.batch import FrameBatch, batch_of_records
 from recorder.capture.block import LoadedBlock, Selection
-from recorder.capture.digest import BLOCK_NUMBERS, BLOCK_SHIFT, FrameDigest, PartDigests
+from recorder.capture.digest import BLOCK_NUMBERS, BLOCK_SHIFT, Carry, FrameDigest, PartDigests
 from recorder.capture.holes import vanished_behind
 from recorder.capture.journal import Block, End, Flaw
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture
 from recorder.capture.recheck import Recheck
-from recorder.capture.seal import Carry, file_hash
+from recorder.capture.seal import file_hash
 from recorder.capture.segment import SegmentMeta, SegmentReader
 from recorder.capture.serve import Problem
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
@@ -292,8 +292,8 @@ class _Verifier:
                         self._problem("frames do not match the trailer", journal.first_seq)
                     if not self._recheck.check_events(part.trailer.events, str(PARSER_VERSION)):
                         self._problem("events are not those the recorder delivered")
-            if not has_end and not self._snapshot.is_live:
-                self._unfinished(source, journal, is_last=is_last, is_whole=is_whole)
+            if not has_end and not self._snapshot.is_live and (is_last or source.is_open):
+                self._report.unfinished = True
 
     def _state_before(self, source: JournalSource, journal: JournalFile) -> None:
         """Compare the checkpoint that sealing the segment before left, if that is read."""
@@ -314,16 +314,6 @@ class _Verifier:
         self._problem(cause, first, last)
         if flaw.next_seq != flaw.expected_seq:
             self._broken(flaw.next_seq)
-
-    def _unfinished(
-        self, source: JournalSource, journal: JournalFile, *, is_last: bool, is_whole: bool
-    ) -> None:
-        """Judge a journal without trailer: the last one's recorder died, an earlier one was cut."""
-        is_cut = journal.cut is not None and journal.cut == self._expected
-        if is_last or source.is_open:
-            self._report.unfinished = True
-        elif is_whole and not is_cut:
-            self._problem("journal ends early: no trailer", self._expected)
 
     # --- every frame -----------------------------------------------------------------------
 

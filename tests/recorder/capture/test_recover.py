@@ -19,6 +19,7 @@ from recorder.capture import layout
 from recorder.capture.digest import FrameDigest
 from recorder.capture.reader import Capture
 from recorder.capture.recover import recover
+from recorder.capture.seal import Sealer
 from recorder.capture.verify import verify
 from recorder.errors import DiskFull, NotACapture, RecorderError
 from recorder.frame import NO_CONNECTION, Frame, Kind
@@ -389,3 +390,29 @@ def test_kill_minus_nine_keeps_everything_written(tmp_path: Path, lines: int) ->
     before = files_of(tmp_path / "c")
     recover(tmp_path / "c")
     assert files_of(tmp_path / "c") == before
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_journal_outlives_a_sealed_file_that_is_not_whole(
+    tmp_path: Path, make_frames: Any, build: Any, is_damaged: bool
+) -> None:
+    """The sealer died between the rename and the deletion of the journal."""
+    frames = make_frames(200)
+    segments = build(tmp_path / "c", frames, sealed=0)
+    journal = tmp_path / "c/journal/000001.wal"
+    data = journal.read_bytes()
+    sealer = Sealer(tmp_path / "c")
+    for segment in segments:
+        sealer.seal(segment)
+    journal.write_bytes(data)
+    sealed = tmp_path / "c" / Capture(tmp_path / "c").snapshot().sealed[1].path
+    content = sealed.read_bytes()
+    if is_damaged:
+        sealed.write_bytes(content[:-1])
+    report = recover(tmp_path / "c")
+    assert not journal.exists()
+    assert sealed.read_bytes() == content  # made again from the journal, the same to the byte
+    assert report.quarantined == ([f"quarantine/{sealed.name}"] if is_damaged else [])
+    assert (report.segments, report.holes) == (1 if is_damaged else 0, 0)
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    assert verify(tmp_path / "c").ok

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from recorder.capture.checkpoint import write_checkpoint
-from recorder.capture.digest import FrameDigest
+from recorder.capture.checkpoint import read_checkpoint, write_checkpoint
+from recorder.capture.digest import EventDigest, FrameDigest
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.seal import Sealer
 from recorder.capture.verify import verify
+from recorder.capture.writer import CaptureWriter
 from recorder.errors import Damage
 from recorder.okx.interpreter import Interpreter
 
@@ -160,3 +161,104 @@ def test_a_journal_sealed_meanwhile_is_verified_in_its_new_form(
         progress=lambda _: [sealer.seal(segments.pop(0)) for _ in list(segments)],
     )
     assert (report.problems, report.frames, report.segments) == ([], 300, 2)
+
+
+def test_the_checkpoint_behind_the_last_segment_counts(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    build(tmp_path / "c", make_frames(200))
+    path = tmp_path / "c/checkpoints/000002.zst"
+    content = path.read_bytes()
+    rng = random.Random(8)
+    for _ in range(60):
+        bad = bytearray(content)
+        bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(bad))
+        assert [p.file for p in verify(tmp_path / "c").problems] == ["checkpoints/000002.zst"]
+    write_checkpoint(tmp_path / "c", 2, Interpreter().save())  # whole, but of another moment
+    (problem,) = verify(tmp_path / "c").problems
+    assert problem.cause == "checkpoint is not the state that the frames before it give"
+    path.write_bytes(content)
+    assert verify(tmp_path / "c").checkpoints == 3
+
+
+def test_every_bit_and_every_length_of_a_checkpoint_counts(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    """Also the bits that zstd does not look at, such as those of the window's size."""
+    build(tmp_path / "c", make_frames(40))
+    path = tmp_path / "c/checkpoints/000001.zst"
+    content = path.read_bytes()
+    for at in range(len(content)):
+        for bad in (
+            content[:at],
+            content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :],
+        ):
+            path.write_bytes(bad)
+            with pytest.raises(Damage):
+                read_checkpoint(tmp_path / "c", 1)
+    path.write_bytes(content[16:])  # as version 0.1 wrote it
+    assert verify(tmp_path / "c").ok
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+def test_a_journal_in_the_middle_that_ends_early(
+    tmp_path: Path, make_frames: Any, build: Any, blocks: int
+) -> None:
+    build(tmp_path / "c", make_frames(300), sealed=0, chunk=10)
+    path = tmp_path / "c/journal/000001.wal"
+    data = path.read_bytes()
+    for _ in range(1 + blocks):
+        data = data[: data.rfind(b"\xabBLK")]
+    path.write_bytes(data)
+    found = [(p.first_seq, p.last_seq, p.cause) for p in verify(tmp_path / "c").problems]
+    # All its frames are there without the trailer, as in one that a later journal cuts.
+    assert found == ([(200 - 10 * blocks, 199, "numbers missing")] if blocks else [])
+
+
+def test_a_damaged_file_header_is_named_and_costs_no_number(
+    tmp_path: Path, make_frames: Any, build: Any
+) -> None:
+    build(tmp_path / "c", make_frames(300), sealed=0)
+    path = tmp_path / "c/journal/000001.wal"
+    data = bytearray(path.read_bytes())
+    data[20] ^= 4
+    path.write_bytes(bytes(data))
+    report = verify(tmp_path / "c")
+    (problem,) = report.problems
+    assert problem.cause.startswith("file header: ")
+    assert (problem.first_seq, problem.last_seq, report.frames) == (None, None, 300)
+
+
+def test_what_the_recorder_delivered_is_what_its_frames_give(
+    tmp_path: Path, make_frames: Any
+) -> None:
+    """The event digest of a recorder, made from what it handed to its consumers."""
+    frames = make_frames(300)
+    for name, wrong in (("right", False), ("wrong", True)):
+        interpreter, digest = Interpreter(), EventDigest()
+        with CaptureWriter(tmp_path / name, reproducible=True) as writer:
+            writer.write(frames)
+            for frame in frames:
+                events = interpreter.step(frame)
+                digest.update(events[:-1] if wrong and frame.seq == 200 else events)
+            writer.close(event_digest=digest)
+        causes = [problem.cause for problem in verify(tmp_path / name).problems]
+        assert causes == (["events are not those the recorder delivered"] if wrong else [])
+
+
+def test_files_replaced_while_they_are_read(
+    tmp_path: Path, make_frames: Any, build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing that is old by the time it is used: every file has been sealed since."""
+    frames = make_frames(400)
+    segments = build(tmp_path / "c", frames, sealed=0)
+    old = Capture(tmp_path / "c").snapshot()
+    sealer = Sealer(tmp_path / "c")
+    for segment in segments:
+        sealer.seal(segment)
+    fresh = Capture.snapshot
+    listings = [old]
+    monkeypatch.setattr(Capture, "snapshot", lambda it: listings.pop() if listings else fresh(it))
+    report = verify(tmp_path / "c")
+    assert (report.problems, report.frames, report.segments) == ([], 400, 4)
