@@ -46,7 +46,12 @@ _SOCKETS = ("public", "business", "private")
 
 
 def random_scenario(
-    seed: int, *, seconds: float, count: int = 30, endpoints: tuple[str, ...] = _SOCKETS
+    seed: int,
+    *,
+    seconds: float,
+    count: int = 30,
+    endpoints: tuple[str, ...] = _SOCKETS,
+    recovery: float = 75.0,
 ) -> Scenario:
     """Draw faults of every group, spread over a time.
 
@@ -56,63 +61,64 @@ def random_scenario(
     Args:
         seed: decides everything.
         seconds: faults begin within the first four fifths of this time.
-        count: how many faults; kinds come in turn, so that 30 hold every one.
+        count: how many faults; kinds come in turn, so that 36 hold every one.
         endpoints: which sockets they may hit.
+        recovery: seconds a client may need to be whole again after a fault; kinds that need more
+            (a client waits before it asks again for what was taken away) are not drawn.
     """
     random = Random(seed)
+    possible = [
+        fault
+        for fault, needed in _SURVIVABLE
+        if needed <= recovery and (fault.endpoint is None or fault.endpoint in endpoints)
+    ]
     deck: list[AnyFault] = []
     faults: list[AnyFault] = []
     for number in range(count):
         if not deck:
-            deck = list(_SURVIVABLE)
+            deck = list(possible)
             random.shuffle(deck)
         drawn = deck.pop()
         at = seconds * 0.8 * (number + random.random()) / count
-        faults.append(
-            msgspec.structs.replace(
-                drawn,
-                at=round(at, 3),
-                endpoint=drawn.endpoint
-                if drawn.endpoint in endpoints
-                else random.choice(endpoints),
-            )
-        )
+        endpoint = random.choice(endpoints) if drawn.endpoint is None else drawn.endpoint
+        faults.append(msgspec.structs.replace(drawn, at=round(at, 3), endpoint=endpoint))
     return Scenario(faults=tuple(faults), seed=seed)
 
 
-_SURVIVABLE: tuple[AnyFault, ...] = (
-    Refuse(status=503),
-    Refuse(status=429, retry_after=1),
-    Drop(),
-    CloseWith(code=4006),
-    CloseWith(code=4005),
-    CloseWith(code=4007, endpoint="private"),
-    CutOff(how="eof"),
-    CutOff(how="inside"),
-    CutOff(how="reset"),
-    GoSilent(),
-    Announce(close_after=2.0),
-    Drip(bytes_per_second=40_000, seconds=1.0),
-    Hold(seconds=1.0),
-    Split(pieces=3, seconds=1.0),
-    Evict(channel="books", endpoint="public"),
-    Say(text=""),
-    Say(text='{"arg":'),
-    SayHuge(bytes=1_000_000),
-    SayGarbled(),
-    SayBinary(),
-    BreakFraming(),
-    ResetSequence(endpoint="public"),
-    LateAck(seconds=0.2),
-    RepeatAck(count=3),
-    AnswerError(code="64007"),
-    AnswerError(code="60014"),
-    NoAnswer(),
-    LoginError(code="63999", endpoint="private"),
-    Trail(seconds=0.5, endpoint="public"),
-    Gap(count=2, channel="books", endpoint="public"),
-    DeleteUnknown(channel="books", endpoint="public"),
-    OldFirst(seconds=60.0),
-    Repeat(channel="trades", endpoint="public"),
-    NewField(),
+_SURVIVABLE: tuple[tuple[AnyFault, int], ...] = (
+    (Refuse(status=503), 2),
+    (Refuse(status=429, retry_after=1), 2),
+    (Drop(), 2),
+    (CloseWith(code=4006), 2),
+    (CloseWith(code=4005), 2),
+    (CloseWith(code=4007, endpoint="private"), 2),
+    (CutOff(how="eof"), 2),
+    (CutOff(how="inside"), 2),
+    (CutOff(how="reset"), 2),
+    (GoSilent(), 2),
+    (Announce(close_after=2.0), 3),
+    (Drip(bytes_per_second=40_000, seconds=1.0), 2),
+    (Hold(seconds=1.0), 2),
+    (Split(pieces=3, seconds=1.0), 2),
+    (Evict(channel="books", endpoint="public"), 65),
+    (Say(text=""), 2),
+    (Say(text='{"arg":'), 2),
+    (SayHuge(bytes=1_000_000), 2),
+    (SayGarbled(), 2),
+    (SayBinary(), 2),
+    (BreakFraming(), 2),
+    (ResetSequence(endpoint="public"), 2),
+    (LateAck(seconds=0.2), 2),
+    (RepeatAck(count=3), 2),
+    (AnswerError(code="64007"), 2),
+    (AnswerError(code="60014"), 2),
+    (NoAnswer(), 15),
+    (LoginError(code="63999", endpoint="private"), 2),
+    (Trail(seconds=0.5, endpoint="public"), 2),
+    (Gap(count=2, channel="books", endpoint="public"), 2),
+    (DeleteUnknown(channel="books", endpoint="public"), 2),
+    (OldFirst(seconds=60.0), 2),
+    (Repeat(channel="trades", endpoint="public"), 2),
+    (NewField(), 2),
 )
+"""Faults, and about how many seconds a client needs to be whole again after each."""
