@@ -165,6 +165,31 @@ def record_runs(frames: Iterable[Frame]) -> Iterator[tuple[int, int, bytes]]:
         yield first_seq, count, b"".join(parts)
 
 
+class Carry:
+    """The digest block that is open at the end of a segment, continued in the next one.
+
+    Attributes:
+        is_whole: it has been followed from the block's beginning; else its digest is unknown.
+    """
+
+    def __init__(self, k: int, *, is_whole: bool = True) -> None:
+        self.k = k
+        self.count = 0
+        self.is_whole = is_whole
+        self._hash = new_hash()
+
+    def update(self, records: bytes | memoryview, count: int) -> None:
+        """Add records of block `k`."""
+        self._hash.update(records)
+        self.count += count
+
+    def block(self) -> BlockDigest | None:
+        """Return the digest so far, None where the beginning could not be read."""
+        if not self.is_whole:
+            return None
+        return BlockDigest(self.k, self.count, self._hash.hexdigest())
+
+
 class PartDigests:
     """Block digests of the part of a capture that lies in one segment."""
 

@@ -20,6 +20,7 @@ from recorder.capture.digest import (
     BLOCK_NUMBERS,
     BLOCK_SHIFT,
     BlockDigest,
+    Carry,
     PartDigests,
     digest_of,
     new_hash,
@@ -45,31 +46,6 @@ from recorder.okx.parser import PARSER_VERSION
 _READ_BYTES = 1 << 20
 
 
-class Carry:
-    """The digest block that is open at the end of a segment, continued in the next one.
-
-    Attributes:
-        is_whole: it has been followed from the block's beginning; else its digest is unknown.
-    """
-
-    def __init__(self, k: int, *, is_whole: bool = True) -> None:
-        self.k = k
-        self.count = 0
-        self.is_whole = is_whole
-        self._hash = new_hash()
-
-    def update(self, records: bytes | memoryview, count: int) -> None:
-        """Add records of block `k`."""
-        self._hash.update(records)
-        self.count += count
-
-    def block(self) -> BlockDigest | None:
-        """Return the digest so far, None where the beginning could not be read."""
-        if not self.is_whole:
-            return None
-        return BlockDigest(self.k, self.count, self._hash.hexdigest())
-
-
 class Salvaged(msgspec.Struct, frozen=True):
     """What came of a journal; `holes` counts the `lost` rows made."""
 
@@ -78,15 +54,22 @@ class Salvaged(msgspec.Struct, frozen=True):
 
 
 class Sealer:
-    """Seals the segments of one capture, in order; keeps the interpreter between them."""
+    """Seals the segments of one capture, in order; keeps the interpreter between them.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        begin: of a capture that is made from another one: the interpreter before its first frame
+            and the number of that.
+    """
+
+    def __init__(self, root: Path, *, begin: tuple[Interpreter, int] | None = None) -> None:
         self._root = root
         self._capture = Capture(root)
         self._interpreter: Interpreter | None = None
         self._carry: Carry | None = None
         self._last_connection = -1
         self._next_seq = -1
+        if begin is not None:
+            self._interpreter, self._next_seq = begin
 
     def seal(self, segment: int) -> layout.SealedName | None:
         """Seal one whole journal segment; None where it held no frame (the journal is removed).
@@ -100,6 +83,7 @@ class Sealer:
         if self._next_seq < 0:  # the first one here, or the one that failed: asked for before?
             for done in layout.list_sealed(self._root):
                 if done.segment == segment:
+                    layout.fsync_directory((self._root / done.path).parent)
                     layout.journal_path(self._root, segment).unlink(missing_ok=True)
                     return done
         return self._seal(segment, read_strictly(self._root, segment, self._capture.header.id))
@@ -109,6 +93,10 @@ class Sealer:
         source = Salvage(self._root, segment, self._capture.header.id, repair)
         sealed = self._seal(segment, source)
         return Salvaged(sealed, source.holes)
+
+    def seal_frames(self, segment: int, source: SealInput) -> layout.SealedName | None:
+        """Seal frames that are in no journal: they come from another capture."""
+        return self._seal(segment, source)
 
     def _seal(self, segment: int, source: SealInput) -> layout.SealedName | None:
         try:
@@ -123,7 +111,7 @@ class Sealer:
             raise
         finally:
             source.close()
-        layout.journal_path(self._root, segment).unlink()
+        layout.journal_path(self._root, segment).unlink(missing_ok=True)
         layout.fsync_directory(self._root / layout.JOURNAL_DIR)
         return sealed
 
