@@ -1,18 +1,22 @@
 """What both commands share at a terminal: errors in one sentence, JSON, times, exit codes.
 
-Responsible for turning `RecorderError` and click's own errors into one line on standard error
-and the exit code of the contract, and for the option types used by every command. Refuses to
-hold any command: those live in `recorder.cli` and `replay.cli`, which may not import each other.
+Responsible for turning every exception into one line on standard error and the exit code of the
+contract (what nobody foresaw goes into a trace file), and for the option types used by every
+command. Refuses to hold any command: those live in `recorder.cli` and `replay.cli`, which may not
+import each other.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import sys
+import tempfile
+import traceback
 from contextlib import suppress
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Any, NoReturn, cast
 
 import click
@@ -20,7 +24,7 @@ import msgspec
 from rich.console import Console
 
 from recorder.clock import format_time, parse_time
-from recorder.errors import ExitCode, RecorderError, UsageError
+from recorder.errors import ExitCode, InternalError, RecorderError, UsageError
 
 
 class _Talk(Console):
@@ -29,6 +33,8 @@ class _Talk(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
+
+_WORDS_MAX = 200
 
 talk: Console = _Talk(stderr=True, highlight=False, soft_wrap=True)
 """Where commands talk to a person: standard error. Data goes to standard output."""
@@ -99,10 +105,11 @@ class LazyGroup(click.Group):
 
 
 def run(command: click.Command) -> NoReturn:
-    """Run a command as the whole process: never a traceback for a user's mistake.
+    """Run a command as the whole process: never a traceback on a terminal.
 
     A command returns None or an `ExitCode`. A broken pipe (`| head`) ends quietly; any other
-    refusal of the system (a full disk, a missing permission) is one sentence.
+    refusal of the system (a full disk, a missing permission) is one sentence. What nobody foresaw
+    is one, too, with exit code 70 and the traceback in a file for the report.
     """
     try:
         result = command.main(standalone_mode=False)
@@ -117,6 +124,9 @@ def run(command: click.Command) -> NoReturn:
         sys.exit(ExitCode.USAGE)
     except click.Abort:
         sys.exit(130)
+    except InternalError as error:
+        _tell_internal(error)
+        sys.exit(ExitCode.INTERNAL)
     except RecorderError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
@@ -132,6 +142,10 @@ def run(command: click.Command) -> NoReturn:
         )
         _give_up_stdout()
         sys.exit(ExitCode.DISK_FULL if error.errno == errno.ENOSPC else ExitCode.FAILED)
+    except Exception as error:  # noqa: BLE001 - the last resort, and it is told
+        _tell_internal(error)
+        _give_up_stdout()
+        sys.exit(ExitCode.INTERNAL)
     sys.exit(int(result) if isinstance(result, int) else 0)
 
 
@@ -143,6 +157,43 @@ def _sentence(error: click.ClickException) -> str:
     if context is None or re.search(r"\bexpected ", said):
         return said
     return f"{said}; try '{context.command_path} --help'"
+
+
+def _tell_internal(error: Exception) -> None:
+    """Say that this is our mistake, where it happened, and where the trace for a report is."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    words = " ".join(str(error).split())[:_WORDS_MAX]
+    what = words if isinstance(error, InternalError) else f"{type(error).__name__}: {words}"
+    trace = _trace_of(error)
+    kept = _kept_trace(trace)
+    if kept is None:
+        say(trace)
+    say(
+        f"internal error: {what}{at}; this is a mistake of the program, not yours: please report "
+        f"it with {'the lines above' if kept is None else kept}; what was recorded before is kept, "
+        f"and recorder verify says whether it is whole"
+    )
+
+
+def _trace_of(error: Exception) -> str:
+    """Return versions and traceback: no arguments, no local variables, no environment."""
+    head = (
+        f"okx-recorder {metadata.version('okx-recorder')}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}, command {' '.join(sys.argv[1:2])}"
+    )
+    return "\n".join([head, "", *traceback.format_exception(error)])
+
+
+def _kept_trace(trace: str) -> str | None:
+    """Keep a trace in a file that only its owner can read; None where there is no place."""
+    try:
+        number, path = tempfile.mkstemp(prefix="okx-recorder-", suffix=".trace.txt")
+        with os.fdopen(number, "w", encoding="utf-8", errors="replace") as file:
+            file.write(trace)
+    except OSError:
+        return None
+    return path
 
 
 def _give_up_stdout() -> None:

@@ -19,6 +19,7 @@ what was expected, what was received, where, and what to do next.
     │   ├── VenueRefused          every subscription was refused (names the venue's code)
     │   └── RestError             a REST request that the start depends on brought no body
     ├── DiskFull              4   the machine: the disk has no room left
+    ├── DiskFailed           74   the machine: the disk refuses to write, or does not answer
     ├── Damage                1   the disk: bytes are not what was written
     ├── CheckFailed           1   nobody: a comparison the user asked for came out unequal
     └── InternalError        70   us: a state that cannot be; please report it
@@ -26,35 +27,38 @@ what was expected, what was received, where, and what to do next.
 What a *venue* does wrong while recording is never an exception: it is a row and an event. By kind,
 what goes wrong, what it becomes, whether it is tried again, and how the command ends:
 
-    kind          | while                  | becomes           | retried                     | exit
-    --------------|------------------------|-------------------|-----------------------------|-----
-    HTTP          | opening a socket       | ConnectFailed     | 429 and 5xx, for ever       | -
-    HTTP          | the same, first time   | HandshakeError    | no: 403, 404 and the like   | 5
-    HTTP          | REST at the start      | RestError         | no                          | 5
-    HTTP          | REST while recording   | RestResponse      | at the next turn            | -
-    connection    | DNS, TCP, TLS, proxy   | ConnectFailed     | for ever, with back-off     | -
-    connection    | a certificate, at first| HandshakeError    | no                          | 5
-    connection    | an open socket is lost | Disconnected      | for ever, with back-off     | -
-    connection    | --connect-timeout ends | ConnectError      | until then                  | 5
-    send          | a socket takes no more | Disconnected      | asked again on a new socket | -
-    parse         | a frame nobody knows   | Unrecognized      | no: it is stored as it came | -
-    parse         | a file to import       | SourceError       | no                          | 2
-    parse         | a configuration file   | ConfigError       | no                          | 2
-    auth          | keys missing           | CredentialsError  | no                          | 2
-    auth          | 60006, 60014, 63999    | VenueError        | a few times, with a delay   | -
-    auth          | any other login code   | AuthError         | no                          | 5
-    rate limit    | 60014, HTTP 429        | VenueError        | later, within the limits    | -
-    API           | some arguments refused | VenueError        | no, but for 64007           | 3
-    API           | every argument refused | VenueRefused      | no                          | 5
-    API           | a notice, 64008        | Notice            | on a second socket          | -
-    serialisation | what is asked for      | UsageError        | no                          | 2
-    serialisation | bytes read back        | Damage            | no: `recorder recover`      | 1
-    URL           | --url                  | UrlError          | no                          | 2
-    URL           | 60018, 64001, 64002    | VenueError        | no                          | 3
-    timeout       | an attempt to connect  | ConnectFailed     | for ever, with back-off     | -
-    timeout       | silence after a ping   | Disconnected      | for ever, with back-off     | -
-    timeout       | an ack that never came | Disconnected      | for ever, with back-off     | -
-    internal      | anything not foreseen  | InternalError     | no: `--append` continues    | 70
+    kind          | while                     | becomes          | retried                    | exit
+    --------------|---------------------------|------------------|----------------------------|-----
+    HTTP          | opening a socket          | ConnectFailed    | 429 and 5xx, for ever      | -
+    HTTP          | opening the first socket  | HandshakeError   | no: 403, 404 and the like  | 5
+    HTTP          | REST at the start         | RestError        | no                         | 5
+    HTTP          | REST while recording      | ConnectFailed    | at its next turn           | -
+    connection    | DNS, TCP, TLS, a proxy    | ConnectFailed    | for ever, with back-off    | -
+    connection    | a certificate, at first   | HandshakeError   | no                         | 5
+    connection    | an open socket is lost    | Disconnected     | for ever, with back-off    | -
+    connection    | --connect-timeout ends    | ConnectError     | until then                 | 5
+    send          | a socket takes no more    | Disconnected     | on a new socket            | -
+    parse         | a frame nobody knows      | Unrecognized     | no: stored as it came      | -
+    parse         | a file to import          | SourceError      | no                         | 2
+    parse         | a configuration file      | ConfigError      | no                         | 2
+    auth          | keys missing              | CredentialsError | no                         | 2
+    auth          | 60006, 60014, 63999       | VenueError       | a few times, with a delay  | -
+    auth          | any other login code      | AuthError        | no                         | 5
+    rate limit    | 60014                     | VenueError       | later, within the limits   | -
+    rate limit    | HTTP 429                  | ConnectFailed    | later, within the limits   | -
+    API           | some arguments refused    | VenueError       | no, but for 64007          | 3
+    API           | every argument refused    | VenueRefused     | no                         | 5
+    API           | 64008: an upgrade         | Notice           | on a second socket, before | -
+    serialisation | a request to be sent      | UsageError       | no                         | 2
+    serialisation | bytes read back from disk | Damage           | no: recorder recover       | 1
+    URL           | --url                     | UrlError         | no                         | 2
+    URL           | 60018, 64001, 64002       | VenueError       | no                         | 3
+    timeout       | an attempt to connect     | ConnectFailed    | for ever, with back-off    | -
+    timeout       | silence after a ping      | Disconnected     | for ever, with back-off    | -
+    timeout       | an ack that never comes   | Disconnected     | for ever, with back-off    | -
+    disk          | no room                   | DiskFull         | with --on-disk-full wait   | 4
+    disk          | writes fail               | DiskFailed       | in a new file              | 74
+    internal      | anything not foreseen     | InternalError    | no: --append goes on       | 70
 
 A dash means that the recording goes on. docs/errors.md shows the same table.
 """
@@ -74,6 +78,7 @@ class ExitCode(IntEnum):
     DISK_FULL = 4
     REFUSED = 5  # could not start, or refused for good
     INTERNAL = 70  # a mistake of this program; EX_SOFTWARE of sysexits.h
+    DISK_FAILED = 74  # stopped, the disk refuses to write; EX_IOERR of sysexits.h
 
 
 class RecorderError(Exception):
@@ -198,6 +203,12 @@ class DiskFull(RecorderError):
     """The disk refused more bytes; what was written before is whole."""
 
     exit_code = ExitCode.DISK_FULL
+
+
+class DiskFailed(RecorderError):
+    """The disk failed writes or syncs, also in a new file; the error names what is not on it."""
+
+    exit_code = ExitCode.DISK_FAILED
 
 
 class Damage(RecorderError):

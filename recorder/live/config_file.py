@@ -64,7 +64,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     reader.refuse_secrets(document, "")
     for key, value in document.items():
         if key != _TABLE:
-            raise reader.unknown(key, [_TABLE], "a table")
+            raise reader.unknown(key, "the table [record]", [_TABLE], "")
         if not isinstance(value, dict):
             raise reader.wrong(key, "a table such as [record]", value)
     return reader.settings(document.get(_TABLE, {}))
@@ -95,7 +95,8 @@ class _Reader:
                 continue
             setting = SETTINGS.get(key)
             if setting is None:
-                raise self.unknown(dotted, [*SETTINGS, _CHANNELS], "a key")
+                known = [*SETTINGS, _CHANNELS]
+                raise self.unknown(dotted, "a setting", known, "`recorder record --help` has them")
             if not setting.accepts(value):
                 raise self.wrong(dotted, setting.expected, value)
             found[key] = setting.read(value)
@@ -120,12 +121,14 @@ class _Reader:
             if isinstance(value, dict):
                 self.refuse_secrets(value, f"{dotted}.")
 
-    def unknown(self, key: str, known: Sequence[str], what: str) -> ConfigError:
+    def unknown(
+        self, key: str, expected: str, known: Sequence[str], where_listed: str
+    ) -> ConfigError:
         """Return the error for a key that is none, with the nearest one that is."""
         near = get_close_matches(key.rpartition(".")[2], known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        hint = f"did you mean {near[0]}?" if near else where_listed
         return ConfigError(
-            f"expected {what} of a recording, received {key} in {self._where(key)}; {hint}",
+            f"expected {expected}, received {key} in {self._where(key)}{hint and '; '}{hint}",
             file=self._name,
             key=key,
             line=self._lines.get(key),
@@ -148,7 +151,8 @@ class _Reader:
         for name, values in table.items():
             key = f"{_TABLE}.{_CHANNELS}.{name}"
             if name not in CHANNELS:
-                raise self.unknown(key, list(CHANNELS), "the name of an OKX channel")
+                known = list(CHANNELS)
+                raise self.unknown(key, "an OKX channel", known, "`recorder channels` lists them")
             if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
                 raise self.wrong(key, 'a list of texts, e.g. ["BTC-USDT"]', values)
             subject = CHANNELS[name].subject

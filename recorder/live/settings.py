@@ -169,9 +169,12 @@ def record_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: no subscription, no `out`, or a value out of range.
     """
     given = {name: settings[name] for name in SETTINGS if settings.get(name) is not None}
-    wanted = wanted_subscriptions(given)
     if "out" not in given:
-        raise UsageError("expected a directory to record into, received none; e.g. captures/btc")
+        raise UsageError(
+            "expected a directory to record into, received none; "
+            "e.g. recorder record captures/btc -s books:BTC-USDT"
+        )
+    wanted = wanted_subscriptions(given)
     for name in _WHAT:
         given.pop(name, None)
     link = {name: given.pop(name) for name in _LINK if name in given}

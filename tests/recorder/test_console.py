@@ -66,7 +66,8 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(arguments: tuple[str
     ("arguments", "said"),
     [
         ("recorder record --nope x", "error: no such option"),
-        ("recorder record", "error: missing argument 'OUT'; try 'recorder record --help'"),
+        ("recorder record", "error: expected a directory to record into, received none; e.g."),
+        ("recorder info", "error: missing argument 'CAPTURE'; try 'recorder info --help'"),
         ("recorder recod", "error: no such command 'recod'"),
         ("recorder info a b", "error: got unexpected extra argument (b); try"),
         ("replay cat c --start soon", "error: invalid value for '--start': expected a time as RFC"),
@@ -82,3 +83,54 @@ def test_a_usage_error_is_one_line(arguments: str, said: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(said)
+
+
+def run_failing(body: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command whose body is a mistake of ours, as a process of its own."""
+    code = (
+        "import sys, click; from recorder.console import run\n"
+        "from recorder.errors import InternalError\n"
+        "sys.argv = ['recorder', 'record', '--note', 'confidential']\n"
+        "@click.command()\n@click.argument('name')\n@click.option('--note')\n"
+        f"def command(name, note):\n    secret = 'hunter2'\n    {body}\n"
+        "run(command)\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"TMPDIR": str(tmp_path), **environment},
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("{}['x']", "internal error: KeyError: 'x' at"),
+        ("raise InternalError('a book without a side')", "internal error: a book without a side"),
+    ],
+)
+def test_a_mistake_of_ours_is_one_line_and_a_private_file(
+    tmp_path: Path, body: str, said: str
+) -> None:
+    done = run_failing(body, tmp_path)
+    assert (done.returncode, done.stdout) == (70, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(said)
+    (trace,) = tmp_path.iterdir()
+    assert str(trace) in line
+    assert trace.stat().st_mode & 0o777 == 0o600
+    kept = trace.read_text()
+    assert "Traceback" in kept
+    assert version("okx-recorder") in kept
+    assert "confidential" not in kept.partition("\n")[0]
+    assert "hunter2" not in kept.replace("secret = 'hunter2'", "")
+
+
+def test_a_mistake_of_ours_without_a_place_for_the_trace_is_still_told(tmp_path: Path) -> None:
+    code = "import tempfile; tempfile.mkstemp = lambda **_: (_ for _ in ()).throw(OSError())"
+    done = run_failing(f"exec({code!r}); {{}}['x']", tmp_path)
+    assert done.returncode == 70
+    assert "Traceback" in done.stderr
+    assert "report it with the lines above" in done.stderr.splitlines()[-1]
