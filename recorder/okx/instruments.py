@@ -276,7 +276,7 @@ def _tail(pattern: str) -> str:
 
 
 def _may_be_spot(pattern: str) -> bool:
-    return pattern.count("-") <= 1 and not pattern.endswith("-SWAP")
+    return pattern.count("-") <= 1 and re.search(r"-(SWAP|\d{6})$", pattern) is None
 
 
 def _may_be_swap(pattern: str) -> bool:
