@@ -206,5 +206,5 @@ def in_force(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with the defaults of what is left out, where a default can be written."""
     defaults = {name: getattr(LinkOptions(), name) for name in _LINK}
     defaults |= {name: getattr(WriterOptions(), name) for name in _WRITER}
-    given = {name: value for name, value in settings.items() if value is not None}
-    return {name: value for name, value in (defaults | given).items() if name in SETTINGS}
+    known = {**defaults, **{k: v for k, v in settings.items() if v is not None}}
+    return {name: known[name] for name in SETTINGS if known.get(name) is not None}
