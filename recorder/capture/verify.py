@@ -104,7 +104,7 @@ class _Verifier:
         self._last_meta: SegmentMeta | None = None
         self._file = ""
         self._segment: int | None = None
-        if self._first:
+        if self._first or capture.header.origin:
             self._recheck.forget()  # its state begins with a checkpoint
 
     def run(self) -> VerifyReport:
