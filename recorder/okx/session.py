@@ -303,7 +303,7 @@ class Session:
             return  # nor does one repeated after we left
         if item.standing is Standing.REFUSED and item.was_acked:
             return  # nor one repeated after the error that followed it
-        item.acked(now)
+        item.acked(now, wants_snapshot=self._resync and self._has_book is not None)
         self._refusals.pop(item.subscription, None)
 
     def _left(self, event: Unsubscribed, now: int) -> None:
@@ -385,7 +385,7 @@ class Session:
     def _check(self, item: Argument, now: int) -> None:
         """Leave a book that has had no snapshot since its ack."""
         item.check_at = None
-        if self._resync and not self._sees_book(item):
+        if not self._sees_book(item):
             item.leave_soon(now)
 
     def _sees_book(self, item: Argument) -> bool:

@@ -137,9 +137,9 @@ class Argument:
             self.standing, self.left = Standing.LEAVING, number
             self.due = now + _ANSWER_WAIT
 
-    def acked(self, now: int) -> None:
-        """Hold it; the snapshot of an incremental book must come soon."""
-        if self.standing is not Standing.HELD and self.is_chained:
+    def acked(self, now: int, *, wants_snapshot: bool) -> None:
+        """Hold it; the snapshot of an incremental book must come soon, if anybody looks."""
+        if wants_snapshot and self.standing is not Standing.HELD and self.is_chained:
             self.check_at = now + _SNAPSHOT_WAIT
         self.standing, self.was_acked, self.asks = Standing.HELD, True, 0
 
