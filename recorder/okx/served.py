@@ -116,6 +116,21 @@ def rebuilt_snapshot(push: Subscription, book: Book) -> bytes:
     return msgspec.json.encode(body)
 
 
+def books_body(book: Book, depth: int) -> bytes:
+    """Return the body of `GET /api/v5/market/books` for a book that holds texts.
+
+    Its `seqId` is of the space of the pushes (OKX API docs, "Order book").
+    """
+    row: dict[str, Any] = {
+        "asks": [_columns(level, is_spread=False) for level in book.asks(depth)],
+        "bids": [_columns(level, is_spread=False) for level in book.bids(depth)],
+        "ts": str((book.ts_event or 0) // NS_PER_MS),
+    }
+    if book.seq_id is not None:
+        row["seqId"] = book.seq_id
+    return msgspec.json.encode({"code": "0", "msg": "", "data": [row]})
+
+
 def _columns(level: Level[str], *, is_spread: bool) -> Sequence[str]:
     if is_spread:
         return (level.price, level.size, str(level.orders))

@@ -12,6 +12,7 @@ from os import PathLike
 from recorder.capture.reader import Capture
 from recorder.clock import format_time
 from recorder.errors import UsageError
+from recorder.okx.exchange import Login, accept_any_login
 from replay.pacer import Speed, parse_speed
 from replay.server.shell import Server
 
@@ -30,6 +31,7 @@ def serve(
     wait_for_subscribers: int = 0,
     buffer_bytes: int = 8 << 20,
     idle_close: float | None = None,
+    login: Login = accept_any_login,
     log: Callable[[str], None] | None = None,
 ) -> Server:
     """Make a local OKX of a capture; enter the result (`async with`) to start it.
@@ -44,6 +46,8 @@ def serve(
         wait_for_subscribers: start the clock when this many distinct arguments are held.
         buffer_bytes: unsent bytes above which a client is too slow, at a speed other than max.
         idle_close: apply the venue's idle rule after so many seconds (30 at OKX); None: do not.
+        login: judge of logins; by default every complete one is accepted. Account channels want
+            one, on `private` and on `business`; tick-by-tick books take one.
         log: takes lines for a person.
 
     Raises:
@@ -71,5 +75,6 @@ def serve(
         wait_for_subscribers=wait_for_subscribers,
         buffer_bytes=buffer_bytes,
         idle_close=idle_close,
+        login=login,
         log=log or (lambda line: None),
     )

@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,8 +34,10 @@ from recorder.errors import StartError, UsageError
 from recorder.frame import Kind
 from recorder.okx.channels import CHANNELS
 from recorder.okx.exchange import (
+    ChannelCounts,
     Close,
     Conversation,
+    Login,
     Reply,
     Rules,
     Send,
@@ -43,6 +46,8 @@ from recorder.okx.exchange import (
     format_connection_id,
 )
 from recorder.okx.interpreter import Interpreter
+from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_of
+from recorder.okx.subscription import Subscription
 from replay.pacer import Schedule, Speed
 from replay.server.catalogue import Catalogue, read_catalogue
 from replay.server.client import Client
@@ -91,6 +96,7 @@ class Server:
         wait_for_subscribers: int,
         buffer_bytes: int,
         idle_close: float | None,
+        login: Login,
         log: Callable[[str], None],
     ) -> None:
         self.port = port
@@ -102,6 +108,9 @@ class Server:
         self._buffer_bytes = buffer_bytes
         idle_ns = None if idle_close is None else round(idle_close * NS_PER_SECOND)
         self._rules = Rules(idle_ns=idle_ns)
+        self._login = login
+        self._counts = ChannelCounts()
+        self._now_ns = 0  # ts_recv of the frame in hand: what REST says the time is
         self._log = log
         self._schedule = Schedule(speed)
         self._is_max = speed is None
@@ -166,7 +175,7 @@ class Server:
                 self._converse,
                 self._host,
                 self.port,
-                process_request=partial(answer_http, self._catalogue),
+                process_request=partial(answer_http, self._catalogue, self._replay_instant),
                 compression=None,
                 ping_interval=None,  # OKX's heartbeat is the text ping
                 max_size=1 << 20,
@@ -215,7 +224,10 @@ class Server:
             format_connection_id(secrets.randbits(32)),
             lambda argument: self._switchboard.knows(endpoint, argument),
             endpoint_of=lambda name: CHANNELS[name].endpoint if name in CHANNELS else None,
+            needs_login=_needs_login,
+            login=self._login,
             rules=self._rules,
+            counts=self._counts,
             now_ns=time.monotonic_ns(),
         )
         client = Client(socket, endpoint, conversation)
@@ -224,13 +236,14 @@ class Server:
         try:
             while True:
                 text = await socket.recv(decode=False)
-                for reply in conversation.receive(text, time.monotonic_ns()):
+                for reply in conversation.receive(text, time.monotonic_ns(), time.time_ns()):
                     await self._obey(client, reply)
         except ConnectionClosed:
             pass
         finally:
             self._clients.pop(client, None)
             self._switchboard.forget(client)
+            conversation.end()
             self._log(f"a client left {endpoint}, {len(self._clients)} remain")
 
     async def _obey(self, client: Client, reply: Reply) -> None:
@@ -288,11 +301,27 @@ class Server:
 
     async def _rewind(self, seq: int) -> None:
         """Stand before frame `seq`, with the books as they were there."""
-        interpreter = Interpreter(str)
+        interpreter, accounts = Interpreter(str), None
         if self._start is not None:
             interpreter = await asyncio.to_thread(self._capture.interpreter_before, seq, str)
+            accounts = await asyncio.to_thread(self._accounts_before, seq)
         self._schedule.seek()
-        self._switchboard.rewind(seq, interpreter)
+        self._switchboard.rewind(seq, interpreter, accounts)
+
+    def _accounts_before(self, seq: int) -> dict[Subscription, AccountState]:
+        """Return the states of the account channels as they stood before frame `seq`."""
+        channels = {push.channel for _, push in self._catalogue.streams}
+        channels &= set(ACCOUNT_CHANNELS)
+        if not channels or seq == 0:
+            return {}
+        frames = self._capture.frames(
+            kinds=(Kind.TEXT,), channels=sorted(channels), last_seq=seq - 1
+        )
+        return states_of(frame.payload for frame in frames)
+
+    def _replay_instant(self) -> tuple[int, Switchboard[Client]]:
+        """Return the time of the frame in hand, ns, and the books as they stand."""
+        return self._now_ns, self._switchboard
 
     async def _play(self, batch: FrameBatch) -> None:
         """Send a batch of frames, each when it is due."""
@@ -306,6 +335,7 @@ class Server:
                     await asyncio.sleep((due - now) / NS_PER_SECOND)
                     now = time.monotonic_ns()
                 schedule.sent(now)
+            self._now_ns = frame.ts_recv
             receivers = play(frame)
             if receivers:
                 broadcast([client.socket for client in receivers], frame.payload, text=True)
@@ -339,6 +369,16 @@ class Server:
         await asyncio.gather(*(socket.close(1000) for socket in sockets), return_exceptions=True)
         if self._listener is not None:
             self._listener.close()
+
+
+def _needs_login(argument: Mapping[str, Any]) -> bool:
+    """Say whether an argument wants a login: all that is about an account.
+
+    Tick-by-tick books do not: they are gated by fee tier at OKX, and whoever has the capture has
+    them already; a client that logs in for them first is served as well.
+    """
+    channel = CHANNELS.get(argument["channel"])
+    return channel is not None and channel.login and not channel.is_book
 
 
 async def _read_ahead(capture: Capture, start: int | None) -> AsyncIterator[FrameBatch]:

@@ -8,7 +8,8 @@ Theory of operation. Every recorded push belongs to one `Channel` (endpoint and 
 receiver that joins before the channel's first push gets recorded pushes only. One that joins
 later gets, for a chained book, one rebuilt snapshot and then every recorded push; where the book
 is not whole at that moment (a recorded gap or disconnect) it starts with the recorded snapshot
-that ends the gap. Other channels simply go on.
+that ends the gap. The state of an account (balances, positions) starts with one joined snapshot.
+Other channels simply go on.
 
 Where a capture holds parallel connections (links) with the same argument, the connection whose
 push came first owns the channel until it closes; pushes of the others are duplicates and are
@@ -20,15 +21,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+from recorder.book import Book
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.served import answers, is_snapshot, push_of, rebuilt_snapshot
+from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState
 from recorder.okx.subscription import Subscription, subscription_of
 from replay.server.catalogue import Catalogue, Stream
 
 _PUSH = b'{"arg":'
 _HEAD_BYTES_MAX = 1_024
 _HEADS_MAX = 65_536
+_DEEPEST = ("books", "books-l2-tbt", "books50-l2-tbt")  # of one sequence and one liquidity
 
 
 class Receiver(Protocol):
@@ -53,13 +57,17 @@ class Channel(Generic[R]):
     Attributes:
         owner: the recorded connection whose pushes are served, None before the first.
         receivers: who gets every push; waiting: who starts at the next snapshot.
+        account: what was pushed so far, for channels whose first push is a whole state.
     """
 
-    __slots__ = ("owner", "receivers", "stream", "waiting")
+    __slots__ = ("account", "owner", "receivers", "stream", "waiting")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.owner: int | None = None
+        self.account: AccountState | None = None
+        if stream.push.channel in ACCOUNT_CHANNELS:
+            self.account = AccountState(stream.push.channel)
         self.receivers: list[R] = []
         self.waiting: list[R] = []
 
@@ -91,12 +99,18 @@ class Switchboard(Generic[R]):
         """Say whether an ack or a push of this argument is recorded on this endpoint."""
         return identity(argument) in self._catalogue.known[endpoint]
 
-    def rewind(self, position: int, interpreter: Interpreter) -> None:
+    def rewind(
+        self,
+        position: int,
+        interpreter: Interpreter,
+        accounts: Mapping[Subscription, AccountState] | None = None,
+    ) -> None:
         """Stand before frame `position`; every receiver starts as if it had just subscribed.
 
         Args:
             position: `seq` of the next frame.
             interpreter: of texts (`Interpreter(str)`), as it stood before that frame.
+            accounts: states of account channels before that frame, where there is anything.
         """
         self.position = position
         self._interpreter = interpreter
@@ -104,6 +118,9 @@ class Switchboard(Generic[R]):
         for channel in self._channels.values():
             receivers = channel.receivers + channel.waiting
             channel.owner = None
+            if channel.account is not None:
+                push = channel.stream.push
+                channel.account = (accounts or {}).get(push) or AccountState(push.channel)
             channel.receivers, channel.waiting = [], []
             for receiver in receivers:
                 self._join(channel, receiver)
@@ -150,10 +167,18 @@ class Switchboard(Generic[R]):
             if channel.owner is not None:
                 return []
             channel.owner = frame.connection
+        if channel.account is not None:
+            channel.account.take(frame.payload)
         if channel.waiting and is_snapshot(frame.payload):
             channel.receivers += channel.waiting
             channel.waiting = []
         return channel.receivers
+
+    def book(self, instrument: str) -> Book | None:
+        """Return the deepest whole book of an instrument at this position, None: there is none."""
+        whole = [book for book in self._interpreter.books.of(instrument) if book.is_whole]
+        ranked = [book for channel in _DEEPEST for book in whole if book.channel == channel]
+        return ranked[0] if ranked else None
 
     def _channels_of(self, receiver: R, argument: Mapping[str, Any]) -> list[Channel[R]]:
         asked = identity(argument)
@@ -173,6 +198,10 @@ class Switchboard(Generic[R]):
                 channel.waiting.append(receiver)
                 return
             receiver.push(snapshot)
+        if channel.account is not None and stream.first_seq < self.position:
+            whole = channel.account.first_push()
+            if whole is not None:
+                receiver.push(whole)
         channel.receivers.append(receiver)
 
     def _snapshot(self, channel: Channel[R]) -> bytes | None:

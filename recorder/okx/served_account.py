@@ -1,0 +1,106 @@
+"""What an account channel would push first to somebody who subscribes now.
+
+Responsible for joining recorded snapshots and the changes after them into one snapshot in wire
+form. Refuses to interpret a number: rows are kept as they were received and replaced by newer ones
+of the same currency or position.
+
+`account`, `positions`, `balance_and_position` and `account-greeks` push the whole state on
+subscribe, `account` and `positions` in pages since 2025-03; later pushes hold what changed
+(OKX API docs, "Account channel", "Positions channel", "Balance and position channel").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from recorder.okx.served import push_of
+from recorder.okx.subscription import Subscription
+
+ACCOUNT_CHANNELS = ("account", "positions", "balance_and_position", "account-greeks")
+"""Channels whose first push is the whole state."""
+
+_ROWS_MAX = 20_000
+_POSITION = ("posId", "instId", "mgnMode", "posSide", "ccy")
+_CURRENCY = ("ccy",)
+
+Row = dict[str, Any]
+
+
+class AccountState:
+    """The state of one account channel, as far as it was pushed."""
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._argument: Row = {}
+        self._head: Row = {}
+        self._rows: dict[str, dict[tuple[str, ...], Row]] = {}
+        self._has_event_type = False
+
+    def take(self, payload: bytes) -> None:
+        """Take in one recorded push; what cannot be read changes nothing."""
+        try:
+            body = msgspec.json.decode(payload)
+            data = [row for row in body["data"] if isinstance(row, dict)]
+            self._argument = dict(body["arg"])
+        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+            return
+        self._has_event_type |= "eventType" in body
+        inner = data[0].get("eventType") if data else None
+        is_snapshot = "snapshot" in (body.get("eventType"), inner)
+        if is_snapshot and body.get("curPage", 1) == 1:
+            self._head, self._rows = {}, {}
+        if self._channel == "account":
+            for row in data:
+                self._head |= {key: value for key, value in row.items() if key != "details"}
+                self._put("details", row.get("details"), _CURRENCY)
+        elif self._channel == "balance_and_position":
+            for row in data:
+                self._head |= {"pTime": row.get("pTime", "")}
+                self._put("balData", row.get("balData"), _CURRENCY)
+                self._put("posData", row.get("posData"), _POSITION)
+        else:
+            self._put("", data, _CURRENCY if self._channel == "account-greeks" else _POSITION)
+
+    def first_push(self) -> bytes | None:
+        """Return the snapshot a newcomer gets; None where nothing was pushed yet."""
+        if not self._argument or sum(map(len, self._rows.values())) > _ROWS_MAX:
+            return None
+        body: Row = {"arg": self._argument}
+        if self._channel == "balance_and_position":
+            whole = {"balData": self._of("balData"), "posData": self._of("posData"), "trades": []}
+            data = [self._head | {"eventType": "snapshot"} | whole]
+        elif self._channel == "account":
+            data = [self._head | {"details": self._of("details")}]
+        else:
+            data = self._of("")
+        if self._has_event_type:
+            body |= {"eventType": "snapshot", "curPage": 1, "lastPage": True}
+        return msgspec.json.encode(body | {"data": data})
+
+    def _put(self, place: str, rows: object, keys: tuple[str, ...]) -> None:
+        if not isinstance(rows, list):
+            return
+        held = self._rows.setdefault(place, {})
+        for row in rows:
+            if isinstance(row, dict):
+                key = tuple(str(row.get(name, "")) for name in keys)
+                if row.get("pos") == "0":
+                    held.pop(key, None)  # closed: told once, in no snapshot after that
+                else:
+                    held[key] = row
+
+    def _of(self, place: str) -> list[Row]:
+        return list(self._rows.get(place, {}).values())
+
+
+def states_of(payloads: Iterable[bytes]) -> dict[Subscription, AccountState]:
+    """Return the state of every account argument after these received texts."""
+    states: dict[Subscription, AccountState] = {}
+    for payload in payloads:
+        push = push_of(payload)
+        if push is not None and push.channel in ACCOUNT_CHANNELS:
+            states.setdefault(push, AccountState(push.channel)).take(payload)
+    return states
