@@ -12,34 +12,39 @@ from random import Random
 from typing import Any
 
 from recorder.clock import NS_PER_SECOND
-from recorder.errors import StartError, UsageError
-from recorder.frame import Kind
+from recorder.errors import AuthError, ConnectError, HandshakeError, UsageError, VenueRefused
 from recorder.live.config import Limits, LinkOptions
 from recorder.live.connection import Closed, read_clocks
+from recorder.live.conversation import LINK
 from recorder.live.endpoint import Endpoint
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, run_row
-from recorder.live.rest import RestFailure, fetch
+from recorder.live.resnapshot import Resnapshot
+from recorder.live.rest_exchange import RestExchange
+from recorder.live.rules import ALL_REFUSED, Retry, Rule
 from recorder.live.schedule import ConnectionLimit
+from recorder.okx.auth import VALID_SECONDS, Credentials
 from recorder.okx.channels import ENDPOINTS, channel_of
 from recorder.okx.hosts import Hosts
 from recorder.okx.instruments import instrument_requests
-from recorder.okx.session import Refusal
+from recorder.okx.login import login_cause
+from recorder.okx.session import GiveUp, Refusal
 from recorder.okx.subscription import Subscription
 
 _REFUSALS_TOLD = 3
+_CLOCK_CODES = ("60004", "60006")
 
 
 def route_to_endpoints(
-    subscriptions: Sequence[Subscription],
+    subscriptions: Sequence[Subscription], *, private: bool = False
 ) -> dict[str, list[Subscription]]:
     """Sort subscriptions, each once, by the endpoint that serves them.
 
-    `books-l2-tbt` and `books50-l2-tbt` are let through: the venue wants a login for them on its
-    public socket and will say so, a local replay server of an old session does not.
+    Without a login `books-l2-tbt` and `books50-l2-tbt` are let through: the venue wants one for
+    them on its public socket and will say so, a local replay server of an old session does not.
 
     Raises:
-        UsageError: there are none, or one needs a login.
+        UsageError: there are none, or one needs a login and there is none.
     """
     if not subscriptions:
         raise UsageError(
@@ -49,10 +54,10 @@ def route_to_endpoints(
     found: dict[str, list[Subscription]] = {name: [] for name in ENDPOINTS}
     for subscription in dict.fromkeys(subscriptions):
         channel = channel_of(subscription.channel)
-        if channel.endpoint == "private" or (channel.login and not channel.is_book):
+        if channel.login and not channel.is_book and not private:
             raise UsageError(
                 f"expected channels without a login, received {channel.name}, which is an "
-                f"account's own; this version records public and business channels only"
+                f"account's own; log in with --private"
             )
         found[channel.endpoint].append(subscription)
     return {name: wanted for name, wanted in found.items() if wanted}
@@ -71,6 +76,8 @@ class Client:
         notify: told one sentence when a person should know something.
         on_progress: called once a second.
         trouble: says what keeps finished segments from being sealed, None if nothing does.
+        credentials: to log in with; None: no login.
+        resnapshot: hours between two comparisons of every book with the venue's; None: none.
     """
 
     def __init__(
@@ -88,6 +95,8 @@ class Client:
         queued_bytes: Callable[[], int],
         set_status: Callable[[Mapping[str, Any]], None],
         trouble: Callable[[], Exception | None] = lambda: None,
+        credentials: Credentials | None = None,
+        resnapshot: float | None = None,
     ) -> None:
         self.stopped_by = ""
         self._pipeline = pipeline
@@ -96,6 +105,7 @@ class Client:
         self._limits = limits
         self._open_timeout = link.open_timeout
         self._rest = rest
+        self._resnapshot = resnapshot
         self._options = options
         self._notify = notify
         self._on_progress = on_progress
@@ -105,17 +115,22 @@ class Client:
         self._told_trouble = False
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
+        self._login_error: AuthError | None = None
         self._was_connected = False
         self._duration_timer: asyncio.TimerHandle | None = None
         self._started = read_clocks().ts_mono
+        self._exchange = RestExchange(pipeline, hosts, notify)
         pipeline.on_full = lambda: self._end("frame count reached")
         limit, random = ConnectionLimit(), Random()  # jitter, not secrecy
         self._endpoints = [
             Endpoint(
                 name, hosts.endpoint(name), wanted, pipeline, self,
-                options=link, limit=limit, random=random, notify=notify,
+                options=link, limit=limit, random=random, notify=notify, credentials=credentials,
+                replaces=not limits.until_closed,
             )
-            for name, wanted in route_to_endpoints(subscriptions).items()
+            for name, wanted in route_to_endpoints(
+                subscriptions, private=credentials is not None
+            ).items()
         ]  # fmt: skip
 
     @property
@@ -135,7 +150,10 @@ class Client:
             StartError: no socket could be opened in time, or the venue refused for good.
             RecorderError: the disk takes no more.
         """
-        self._pipeline.begin(run_row(self._options), read_clocks())
+        endpoints = [
+            {"endpoint": item.name, "url": item.url, "link": LINK} for item in self._endpoints
+        ]
+        self._pipeline.begin(run_row(self._options, endpoints), read_clocks())
         loop = asyncio.get_running_loop()
         patience = self._limits.connect_timeout
         timers = []
@@ -149,6 +167,8 @@ class Client:
         others = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._keep_house())]
         if self._rest:
             others.append(asyncio.create_task(self._fetch_instruments()))
+        if self._resnapshot:
+            others.append(asyncio.create_task(self._compare_books(self._resnapshot)))
         try:
             await self._until_ended(conversations)
         finally:
@@ -174,7 +194,7 @@ class Client:
         """Let the duration begin."""
         self._start_duration()
 
-    def on_refused(self, endpoint: Endpoint) -> None:
+    def on_refused(self, endpoint: Endpoint) -> bool:
         """End when the venue refused everything there is, in the first conversations."""
         if all(item.all_refused and item.times_opened == 1 for item in self._endpoints):
             refusals = self.refusals
@@ -184,26 +204,45 @@ class Client:
             )
             more = len(refusals) - _REFUSALS_TOLD
             self.on_failure(
-                StartError(
+                VenueRefused(
                     f"expected the venue to accept at least one subscription, received {shown}"
-                    f"{f' and {more} more' if more > 0 else ''}; check channels and instruments"
+                    f"{f' and {more} more' if more > 0 else ''}; {ALL_REFUSED.hint}",
+                    code=refusals[0].code,
                 )
             )
+        return not self._ended.is_set()
 
-    def on_disconnected(self, endpoint: Endpoint, closed: Closed) -> bool:
+    def on_login_refused(self, endpoint: Endpoint, action: GiveUp, ahead: float | None) -> None:
+        """End if no login ever worked here; else what needs it is refused from now on."""
+        words = " ".join(part for part in (action.code, action.message) if part)
+        error = AuthError(
+            f"expected a login at {endpoint.url}, received {words}: "
+            f"{login_cause(action.code)}{_clock_words(action.code, ahead)}",
+            code=action.code,
+        )
+        if endpoint.has_logged_in:
+            self._login_error = error
+            endpoint.warn(f"{error}; what needs it is not recorded any more")
+        else:
+            self.on_failure(error)
+
+    def may_retry(self, endpoint: Endpoint, closed: Closed, rule: Rule, how: Retry) -> bool:
         """Decide whether an endpoint is tried again."""
         if self._ended.is_set():
             return False
-        if closed.is_final and endpoint.times_opened == 0:
-            # Only before it ever worked: in a recording of weeks a proxy's 403 passes.
+        if how is Retry.NEVER:
+            hint = f"; {rule.hint}" if rule.hint else ""
+            words = f"{closed.code} {closed.reason}" if closed.opened else closed.reason
             self.on_failure(
-                StartError(
-                    f"expected a WebSocket at {endpoint.url}, received {closed.reason}; "
-                    f"check the address (--url, --region)"
+                HandshakeError(
+                    f"expected a WebSocket at {endpoint.url}, received {words}{hint}",
+                    status=None if closed.opened else closed.code,
                 )
             )
             return False
-        return not (self._limits.until_closed and closed.opened and closed.by != "recorder")
+        if not self._limits.until_closed:
+            return True
+        return rule is not ALL_REFUSED and not (closed.opened and closed.by != "recorder")
 
     def on_failure(self, error: BaseException) -> None:
         """End the recording because of an error."""
@@ -222,7 +261,7 @@ class Client:
         if not self._was_connected:
             addresses = ", ".join(item.url for item in self._endpoints)
             self.on_failure(
-                StartError(
+                ConnectError(
                     f"expected a connection to {addresses} within {patience:g} s, received none; "
                     f"check the address and the network, or raise --connect-timeout"
                 )
@@ -246,6 +285,8 @@ class Client:
                 if task.exception() is not None:
                     self.on_failure(task.exception() or RuntimeError())
         ended.cancel()
+        if self._login_error is not None and all(item.login_refused for item in self._endpoints):
+            self.on_failure(self._login_error)
         self._end("closed by the venue")
 
     def _raise_failure(self, results: Sequence[BaseException | None]) -> None:
@@ -256,7 +297,7 @@ class Client:
         never = self.stopped_by == "duration reached" and not self._was_connected
         if self._failure is None and never:
             addresses = ", ".join(item.url for item in self._endpoints)
-            self._failure = StartError(
+            self._failure = ConnectError(
                 f"expected a connection to {addresses} while recording, received none; "
                 f"check the address and the network"
             )
@@ -277,11 +318,7 @@ class Client:
             except Exception as error:  # noqa: BLE001  # ends the recording, with its own words
                 self.on_failure(error)
                 return
-            connections = [
-                {"endpoint": item.name, "connection": item.connection, "open": item.is_connected}
-                for item in self._endpoints
-            ]
-            self._set_status({"connections": connections})
+            self._set_status({"connections": [item.status for item in self._endpoints]})
             self._tell_trouble()
             self._on_progress(
                 Progress(
@@ -304,27 +341,24 @@ class Client:
     async def _fetch_instruments(self) -> None:
         """Record the instrument lists; a failure is a row and a warning, never the end."""
         for path in instrument_requests(self._subscriptions):
-            number = self._pipeline.new_connection()
-            line = f"GET {path} HTTP/1.1"
-            failure = None
             try:
-                self._pipeline.sent(number, line.encode(), read_clocks())
-                body = await fetch(self._hosts.rest + path, demo_trading=self._hosts.demo_trading)
-                self._pipeline.body(number, body, read_clocks())
-            except RestFailure as error:
-                failure = Closed(error.status, error.reason, "venue", False)
-                self._notify(
-                    f"warning: no instruments by REST from {self._hosts.rest} ({error.reason}); "
-                    f"recording goes on"
-                )
-            except asyncio.CancelledError:
-                failure = Closed(None, "stopped before an answer came", "recorder", False)
-                raise
+                await self._exchange.get(path, "no instruments")
             except Exception as error:  # noqa: BLE001  # the disk; ends the recording
                 self.on_failure(error)
                 return
-            finally:
-                if failure is not None and self._failure is None:
-                    row = {"code": failure.code, "reason": failure.reason, "by": failure.by}
-                    row_stamp = read_clocks()
-                    self._pipeline.row(number, Kind.CLOSED, {**row, "opened": False}, row_stamp)
+
+    async def _compare_books(self, hours: float) -> None:
+        """Compare every book with the venue's own, again and again."""
+        try:
+            await Resnapshot(self._exchange, self._pipeline, hours=hours).run()
+        except Exception as error:  # noqa: BLE001  # the disk; ends the recording
+            self.on_failure(error)
+
+
+def _clock_words(code: str, ahead: float | None) -> str:
+    """Say how far the clock is off, where that is what the refusal is about and it is known."""
+    if code not in _CLOCK_CODES or ahead is None:
+        return ""
+    if abs(ahead) < VALID_SECONDS:
+        return "; by the venue's answers it is not off now, so it may be the network that is slow"
+    return f"; it is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the venue's"

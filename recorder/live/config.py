@@ -23,6 +23,9 @@ class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
         pong_timeout: silence after the ping that counts as dead.
         first_delay: longest wait before the first reconnect; doubles up to `longest_delay`.
         lived: how long a connection must have lived for the delays to start anew.
+        later_delay: longest first wait where the venue says that there are too many of us.
+        refused_delay: wait after the venue refused every argument of an endpoint.
+        replace_timeout: how long two sockets are kept open when one replaces the other.
         resync: ask for a new snapshot when a book's chain breaks.
         tls: context for `wss`; None means the system's certificates.
     """
@@ -34,6 +37,9 @@ class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
     first_delay: float = 0.5
     longest_delay: float = 60.0
     lived: float = 30.0
+    later_delay: float = 30.0
+    refused_delay: float = 600.0
+    replace_timeout: float = 120.0
     resync: bool = True
     tls: ssl.SSLContext | None = None
 

@@ -19,18 +19,25 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import ssl
 import time
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import (
-    InvalidHandshake,
     InvalidMessage,
+    InvalidProxyStatus,
     InvalidStatus,
     PayloadTooBig,
+    ProxyError,
     WebSocketException,
 )
+from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
@@ -58,6 +65,25 @@ class Stamp(NamedTuple):
     ts_mono: int
 
 
+class Cause(Enum):
+    """What kind of end it was; `live.rules` says what follows each."""
+
+    CLOSED = "closed"  # an open socket; the code says more
+    SILENCE = "silence"  # no answer to a ping
+    UNREAD = "unread"  # the venue reads nothing of what it is sent
+    PROTOCOL = "protocol"
+    DNS = "dns"
+    TCP = "tcp"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    CERTIFICATE = "certificate"
+    PROXY = "proxy"  # the code is its HTTP status, if it gave one
+    PROXY_KIND = "proxy kind"
+    HTTP = "http"  # the code is the status of the refused handshake
+    HANDSHAKE = "handshake"
+    STOPPED = "stopped"  # by us, at the end
+
+
 class Closed(NamedTuple):
     """How a connection, or the attempt at one, ended.
 
@@ -67,7 +93,8 @@ class Closed(NamedTuple):
         reason: the peer's words, or ours.
         by: `venue`, `recorder` or `network`.
         opened: the handshake had succeeded.
-        is_final: trying again cannot help (HTTP 403 or 404, redirect, certificate).
+        cause: what kind of end it was.
+        retry_after: seconds the venue asked us to stay away, None if it did not.
         oversize: bytes announced for a message above `MESSAGE_BYTES_MAX`, which is lost;
             None where that is not what happened.
     """
@@ -76,7 +103,8 @@ class Closed(NamedTuple):
     reason: str
     by: str
     opened: bool
-    is_final: bool = False
+    cause: Cause = Cause.CLOSED
+    retry_after: float | None = None
     oversize: int | None = None
 
 
@@ -107,6 +135,10 @@ class Connection(asyncio.Protocol):
         open_timeout: seconds for DNS, TCP, TLS and the handshake together.
         close_timeout: seconds to wait for the peer's close frame after ours.
         tls: context for `wss`; None means the system's certificates.
+
+    Attributes:
+        opened: the handshake has succeeded.
+        venue_time: the venue's clock at the handshake by its `Date`, s since the Unix epoch.
     """
 
     def __init__(
@@ -125,6 +157,7 @@ class Connection(asyncio.Protocol):
         self._close_timeout = close_timeout
         self._tls = tls
         self._core = ClientProtocol(self._uri, max_size=max_size)
+        self._core.debug = False  # its debug log would hold every message, logins among them
         self._framing = Framing(self._core, max_size)
         self._loop = asyncio.get_running_loop()
         self._handshake: asyncio.Future[None] = self._loop.create_future()
@@ -132,8 +165,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._our_reason: str | None = None
+        self._our_cause = Cause.STOPPED
         self._is_ending = False
         self.opened = False
+        self.venue_time: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -156,14 +191,16 @@ class Connection(asyncio.Protocol):
                 self._fail(_closed_by_failure(error, self._open_timeout))
         except asyncio.CancelledError:
             if self.opened:
-                self._fail(Closed(_ABNORMAL, "aborted", "recorder", True))
+                self._fail(Closed(_ABNORMAL, "aborted", "recorder", True, Cause.STOPPED))
             else:
-                self._fail(Closed(None, "stopped before the connection opened", "recorder", False))
+                words = "stopped before the connection opened"
+                self._fail(Closed(None, words, "recorder", False, Cause.STOPPED))
             raise
         try:
             return await asyncio.shield(self._finished)
         except asyncio.CancelledError:
-            self._fail(Closed(_ABNORMAL, self._our_reason or "aborted", "recorder", True))
+            words = self._our_reason or "aborted"
+            self._fail(Closed(_ABNORMAL, words, "recorder", True, Cause.STOPPED))
             raise
 
     def send(self, payload: bytes) -> None:
@@ -171,11 +208,11 @@ class Connection(asyncio.Protocol):
         self._core.send_text(payload)
         self._flush()
 
-    def close(self, reason: str, *, code: int = 1000) -> None:
+    def close(self, reason: str, *, code: int = 1000, cause: Cause = Cause.STOPPED) -> None:
         """Start the closing handshake; messages are delivered until the peer's close frame."""
         if not self.is_open:
             return
-        self._our_reason = reason
+        self._our_reason, self._our_cause = reason, cause
         self._core.send_close(code, "")
         self._flush()
         self.resume_reading()
@@ -184,7 +221,7 @@ class Connection(asyncio.Protocol):
     def abort(self, reason: str) -> None:
         """Cut the connection at once."""
         if self._our_reason is None:
-            self._our_reason = reason
+            self._our_reason, self._our_cause = reason, Cause.UNREAD
         if self._transport is not None:
             self._transport.abort()
 
@@ -243,6 +280,10 @@ class Connection(asyncio.Protocol):
 
     def _opened(self, stamp: Stamp) -> None:
         self.opened = True
+        for event in self._core.events:
+            if isinstance(event, Response):
+                moment = _http_date(event.headers, "Date")
+                self.venue_time = None if moment is None else int(moment.timestamp())
         if not self._handshake.done():
             self._handshake.set_result(None)
         self._listener.on_opened(stamp)
@@ -287,15 +328,17 @@ class Connection(asyncio.Protocol):
         broken = core.parser_exc
         if isinstance(broken, PayloadTooBig):
             return Closed(1009, str(broken), "recorder", True, oversize=broken.size)
+        own = self._our_cause
         if core.close_rcvd is not None:
             code, reason = int(core.close_rcvd.code), core.close_rcvd.reason
             if core.close_rcvd_then_sent:
                 return Closed(code, reason, "venue", True)
-            return Closed(code, ours or reason, "recorder", True)
+            return Closed(code, ours or reason, "recorder", True, own)
         if broken is not None and not isinstance(broken, EOFError):
-            return Closed(1002, f"broken protocol: {broken}", "recorder", True)
+            words = f"broken protocol: {broken}"
+            return Closed(1002, words, "recorder", True, Cause.PROTOCOL)
         if ours is not None:
-            return Closed(_ABNORMAL, ours, "recorder", True)
+            return Closed(_ABNORMAL, ours, "recorder", True, own)
         return Closed(_ABNORMAL, _words(exc) if exc else "connection lost", "network", True)
 
     def _fail(self, closed: Closed) -> None:
@@ -315,20 +358,62 @@ class Connection(asyncio.Protocol):
 
 
 def _closed_by_failure(error: BaseException, open_timeout: float) -> Closed:
-    """Say in words why an attempt failed, and whether another could succeed."""
+    """Say in words why an attempt failed, and of which kind that is."""
     if isinstance(error, InvalidStatus):
         response = error.response
         status = response.status_code
         reason = f"HTTP {status} {response.reason_phrase}".strip()
-        is_final = status in (401, 403, 404) or 300 <= status < 400
-        return Closed(status, reason, "venue", False, is_final)
+        wait = retry_after(response.headers)
+        return Closed(status, reason, "venue", False, Cause.HTTP, wait)
+    if isinstance(error, InvalidProxyStatus):
+        status = error.response.status_code
+        wait = retry_after(error.response.headers)
+        return Closed(status, _words(error), "network", False, Cause.PROXY, wait)
     if isinstance(error, TimeoutError) and not str(error):
-        return Closed(None, f"no answer within {open_timeout:g} s", "network", False)
+        return Closed(None, f"no answer within {open_timeout:g} s", "network", False, Cause.TIMEOUT)
     if isinstance(error, InvalidMessage) and error.__cause__ is not None:
-        return Closed(None, f"no HTTP answer: {error.__cause__}", "network", False)
-    by = "venue" if isinstance(error, InvalidHandshake) else "network"
-    is_final = isinstance(error, (ssl.SSLCertVerificationError, UsageError))
-    return Closed(None, _words(error), by, False, is_final)
+        words = f"no HTTP answer: {error.__cause__}"
+        return Closed(None, words, "network", False, Cause.HANDSHAKE)
+    cause = next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.HANDSHAKE)
+    by = "venue" if cause is Cause.HANDSHAKE else "network"
+    return Closed(None, _words(error), by, False, cause)
+
+
+_CAUSES: tuple[tuple[type[BaseException], Cause], ...] = (
+    (UsageError, Cause.PROXY_KIND),
+    (ProxyError, Cause.PROXY),
+    (ssl.SSLCertVerificationError, Cause.CERTIFICATE),
+    (ssl.SSLError, Cause.TLS),
+    (socket.gaierror, Cause.DNS),
+    (OSError, Cause.TCP),
+)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that `Retry-After` asks for, None where there is none to read.
+
+    A date is read against the `Date` of the same answer, so that no clock of ours matters.
+    """
+    told = _header(headers, "Retry-After").strip()
+    if re.fullmatch(r"\d{1,9}", told):
+        return float(told)
+    until, now = _http_date(headers, "Retry-After"), _http_date(headers, "Date")
+    return None if until is None or now is None else max((until - now).total_seconds(), 0.0)
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    try:
+        return headers[name]
+    except LookupError:  # none, or given twice
+        return ""
+
+
+def _http_date(headers: Mapping[str, str], name: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(_header(headers, name))
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _words(error: BaseException) -> str:

@@ -1,7 +1,15 @@
 """Endpoint: keep one conversation with one endpoint of the venue alive.
 
-Responsible for connecting, for carrying a session's actions out, for flow control, and for trying
-again. Refuses to decide what is sent (that is `okx.session`) and to store anything itself.
+Responsible for when a socket is opened, for trying again by the rules (`live.rules`), and for
+replacing a socket that the venue is about to close by another one before it goes. Refuses to speak
+on a socket (`live.conversation`), to decide what is sent (`okx.session`) and to store anything.
+
+Theory of operation. One conversation leads. When it ends, the next one is opened after the delay
+that the rule for that end names. When the venue announces its end (notice 64008), it leaves: it
+stays open beside the next one until that one holds everything it should, books with their
+snapshots, and is closed then. If the next one fails, another follows; if the leaving one dies
+first, there was only less time. Both are recorded, as two connections: what is told twice is
+stored twice, what one of them missed the other has. There are never more than two.
 """
 
 from __future__ import annotations
@@ -9,20 +17,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from recorder.clock import NS_PER_SECOND
-from recorder.event import Event, Notice, SequenceGap, Subscribed, VenueError
-from recorder.frame import Kind
+from recorder.event import (
+    ConnectionCount,
+    Event,
+    LoggedIn,
+    Notice,
+    SequenceGap,
+    Subscribed,
+    VenueError,
+)
 from recorder.live.config import LinkOptions
-from recorder.live.connection import Closed, Connection, Stamp, read_clocks
-from recorder.live.framing import Message
+from recorder.live.connection import Cause, Closed, read_clocks
+from recorder.live.conversation import LINK, Conversation, Ending, Line
 from recorder.live.pipeline import Pipeline
+from recorder.live.rules import ALL_REFUSED, NOTICE, RETRY_AFTER_MAX, Retry, Rule, rule_of
 from recorder.live.schedule import Backoff, ConnectionLimit
-from recorder.okx.session import Action, Close, Refusal, Send, Session, Standing
+from recorder.okx.auth import Credentials
+from recorder.okx.session import GiveUp, Refusal, Standing
 from recorder.okx.subscription import Subscription
 
-_CONGESTION_LOOK_SECONDS = 0.02
 _WARNINGS_TOLD = 20
 _NORMAL = 1000  # the close code of a proper end, RFC 6455 section 7.4.1
 
@@ -36,10 +52,13 @@ class Watcher(Protocol):
     def on_acked(self, endpoint: Endpoint) -> None:
         """The venue accepted an argument."""
 
-    def on_refused(self, endpoint: Endpoint) -> None:
-        """The venue said no to an argument."""
+    def on_refused(self, endpoint: Endpoint) -> bool:
+        """The venue said no to everything here; return whether recording goes on."""
 
-    def on_disconnected(self, endpoint: Endpoint, closed: Closed) -> bool:
+    def on_login_refused(self, endpoint: Endpoint, action: GiveUp, ahead: float | None) -> None:
+        """The login cannot succeed; this machine's clock was so far ahead, s, if that is known."""
+
+    def may_retry(self, endpoint: Endpoint, closed: Closed, rule: Rule, how: Retry) -> bool:
         """A socket, or an attempt, is over; return whether to try again."""
 
     def on_failure(self, error: BaseException) -> None:
@@ -50,8 +69,16 @@ class Endpoint:
     """One endpoint and what is wanted of it.
 
     Args:
-        name: `public` or `business`; url: its address.
+        name: `public`, `business` or `private`; url: its address.
         wanted: arguments to hold, again after each reconnect.
+        credentials: to log in with where an argument needs it; None: never.
+        replaces: whether a socket is replaced when the venue announces its end.
+
+    Attributes:
+        state: as in the event `ConnectionState`; since: when that began, wall clock, ns.
+        attempts: since a socket was last open.
+        times_opened: sockets that were ever open.
+        login_refused: the login cannot succeed.
     """
 
     def __init__(
@@ -66,11 +93,18 @@ class Endpoint:
         limit: ConnectionLimit,
         random: Random,
         notify: Callable[[str], None],
+        credentials: Credentials | None = None,
+        replaces: bool = True,
     ) -> None:
         self.name = name
         self.url = url
         self.wanted = tuple(wanted)
-        self.times_opened = 0
+        self.state = "connecting"
+        self.since = read_clocks().ts_recv
+        self.attempts = self.times_opened = 0
+        self.login_refused = False
+        self._distinct = len({item.key for item in self.wanted})
+        self._line = Line(name, url, self.wanted, options, credentials)
         self._pipeline = pipeline
         self._watcher = watcher
         self._options = options
@@ -80,228 +114,275 @@ class Endpoint:
             first=options.first_delay,
             longest=options.longest_delay,
             lived=options.lived,
+            later=options.later_delay,
         )
         self._notify = notify
-        self._session: Session | None = None
-        self._connection: Connection | None = None
-        self._attempt: asyncio.Task[Closed] | None = None
-        self._number = -1
-        self._opened_at = 0
-        self._timer: asyncio.Handle | None = None
-        self._is_paused = False
+        self._replaces = replaces
+        self._leading: Conversation | None = None
+        self._leaving: Conversation | None = None
+        self._alive: list[Conversation] = []
+        self._leaving_timer: asyncio.TimerHandle | None = None
+        self._login_failures = 0
+        self._has_logged_in = False
+        self._not_before = 0  # monotonic ns
         self._stopping = asyncio.Event()
         self._again = True
         self._told: str | None = None
         self._warnings = 0
 
+    # --- what is known ---------------------------------------------------------------------
+
     @property
     def is_connected(self) -> bool:
-        """Whether its socket is open."""
-        return self._connection is not None and self._connection.is_open
+        """Whether a socket of it is open."""
+        return any(item.is_open for item in (self._leading, self._leaving) if item is not None)
 
     @property
     def connection(self) -> int:
         """Number of its latest socket or attempt, −1 before any."""
-        return self._number
+        return -1 if self._leading is None else self._leading.number
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
         """What the venue refused, by the latest conversation."""
-        return () if self._session is None else self._session.refusals
+        session = None if self._leading is None else self._leading.session
+        return () if session is None else session.refusals
 
     @property
     def all_refused(self) -> bool:
         """Whether the venue refused every argument."""
-        if self._session is None:
-            return False
-        return all(item is Standing.REFUSED for item in self._session.standings.values())
+        return len(self.refusals) >= self._distinct
+
+    @property
+    def has_logged_in(self) -> bool:
+        """Whether a login ever succeeded."""
+        return self._has_logged_in
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What `status.json` shows of it."""
+        session = None if self._leading is None else self._leading.session
+        standings = list(session.standings.values()) if session is not None else []
+        held, refused = standings.count(Standing.HELD), standings.count(Standing.REFUSED)
+        return {
+            "endpoint": self.name,
+            "link": LINK,
+            "connection": self.connection,
+            "open": self.is_connected,
+            "state": self.state,
+            "since": self.since,
+            "attempts": self.attempts,
+            "subscriptions": {
+                "held": held,
+                "asked": len(self.wanted) - held - refused,
+                "refused": refused,
+            },
+        }
+
+    # --- running ---------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Connect, converse and connect again until stopped or told not to."""
-        while not self._stopping.is_set() and self._again:
-            await self._pause_until(self._limit.reserve(read_clocks().ts_mono))
-            if self._stopping.is_set():
-                return
-            lived = await self._converse()
-            if self._again and not self._stopping.is_set():
-                delay = self._backoff.next_delay(lived)
-                await self._pause_until(read_clocks().ts_mono + round(delay * NS_PER_SECOND))
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            while not self._stopping.is_set() and self._again:
+                await self._pause_until(max(self._not_before, read_clocks().ts_mono))
+                await self._pause_until(self._limit.reserve(read_clocks().ts_mono))
+                if self._stopping.is_set():
+                    break
+                self.attempts += 1
+                conversation = Conversation(
+                    self._line, self._pipeline, self, login_failures=self._login_failures
+                )
+                self._leading = conversation
+                self._alive = [item for item in self._alive if not item.over.is_set()]
+                self._alive.append(conversation)
+                if self._leaving is not None:
+                    conversation.watch_restoring()
+                await conversation.leaving.wait()
+        finally:
+            stopping.cancel()
+            for item in self._alive:
+                await item.over.wait()
 
     def stop(self, reason: str) -> None:
-        """Close the socket properly and do not come back; `run` ends when that is done."""
+        """Close the sockets properly and do not come back; `run` ends when that is done."""
         self._stopping.set()
-        if self._connection is not None and self._connection.opened:
-            self._connection.close(reason)
-        elif self._attempt is not None:
-            self._attempt.cancel()
+        for item in self._alive:
+            if not item.over.is_set():
+                item.close(reason)
+                item.leaving.set()
 
-    # --- one conversation ----------------------------------------------------------------
+    # --- Owner -----------------------------------------------------------------------------
 
-    async def _converse(self) -> float | None:
-        """Run one connection; return how long it lived, s, None where it never opened."""
-        self._number = self._pipeline.new_connection()
-        self._session = None
-        self._is_paused = False
-        options = self._options
-        self._connection = Connection(
-            self.url,
-            self,
-            open_timeout=options.open_timeout,
-            close_timeout=options.close_timeout,
-            tls=options.tls,
-        )
-        self._attempt = asyncio.get_running_loop().create_task(self._connection.run())
-        try:
-            closed = await self._attempt
-        except asyncio.CancelledError:
-            if self._stopping.is_set() and self._attempt.cancelled():
-                return None
-            raise
-        finally:
-            self._set_timer(None)
-        self._again = self._watcher.on_disconnected(self, closed)
-        if self._again or closed.code != _NORMAL:  # a proper end, and the last one, is no news
-            self._tell(closed)
-        if not closed.opened:
-            return None
-        return (read_clocks().ts_mono - self._opened_at) / NS_PER_SECOND
-
-    def on_opened(self, stamp: Stamp) -> None:
-        """Record it, and begin to talk once the messages of the same read are taken."""
+    def on_opened(self, conversation: Conversation) -> None:
+        """Note that the venue can be reached."""
         self.times_opened += 1
+        self.attempts = 0
         self._told = None
-        self._opened_at = stamp.ts_mono
-        row = {"url": self.url, "endpoint": self.name, "link": 0}
-        self._guard(lambda: self._pipeline.row(self._number, Kind.OPENED, row, stamp))
-        options = self._options
-        self._session = Session(
-            self.wanted,
-            stamp.ts_mono,
-            ping_after=round(options.ping_after * NS_PER_SECOND),
-            pong_timeout=round(options.pong_timeout * NS_PER_SECOND),
-            resync=options.resync,
-        )
+        self._enter("connected")
         self._watcher.on_connected(self)
-        self._timer = asyncio.get_running_loop().call_soon(self._tick)
 
-    def on_messages(self, messages: list[Message], stamp: Stamp) -> None:
-        """Take what one read brought, and answer where the session wants to."""
-        try:
-            events = self._pipeline.received(self._number, messages, stamp)
-        except Exception as error:  # noqa: BLE001  # told to whoever can end the recording
-            self._watcher.on_failure(error)
-            return
-        session = self._session
-        if session is None:
-            return
-        session.heard(stamp.ts_mono)
-        for event in events:
-            self._converse_about(event, session, stamp.ts_mono)
-        if self._pipeline.congested and not self._is_paused and self.is_connected:
-            self._is_paused = True
-            self._pipeline.counts.pauses += 1
-            assert self._connection is not None  # noqa: S101  # narrows for mypy
-            self._connection.pause_reading()
-            asyncio.get_running_loop().call_later(_CONGESTION_LOOK_SECONDS, self._resume)
-
-    def on_closed(self, closed: Closed, stamp: Stamp) -> None:
-        """Record how it ended; the one `closed` row of this socket."""
-        if closed.oversize is not None:
-            lost = {
-                "connection": self._number,
-                "first_seq": None,
-                "last_seq": None,
-                "count": 1,
-                "bytes": closed.oversize,
-                "cause": "message too long",
-            }
-            self._guard(lambda: self._pipeline.row(self._number, Kind.LOST, lost, stamp))
-        row = {
-            "code": closed.code,
-            "reason": closed.reason,
-            "by": closed.by,
-            "opened": closed.opened,
-        }
-        self._guard(lambda: self._pipeline.row(self._number, Kind.CLOSED, row, stamp))
-
-    # --- internals -----------------------------------------------------------------------
-
-    def _converse_about(self, event: Event, session: Session, now: int) -> None:
-        actions = session.handle(event, now)
+    def on_event(self, conversation: Conversation, event: Event) -> None:
+        """Tell whoever should know."""
         if isinstance(event, Subscribed):
             self._watcher.on_acked(self)
+        elif isinstance(event, LoggedIn):
+            self._has_logged_in, self.login_refused = True, False
+            self._login_failures = 0
         elif isinstance(event, VenueError):
-            self._warn(f"the venue said {event.code}: {event.message}")
-            self._watcher.on_refused(self)
+            self.warn(f"the venue said {event.code}: {event.message}")
+            self._look_whether_refused(conversation)
+        elif isinstance(event, ConnectionCount) and event.exceeded:
+            self.warn(f"too many connections hold {event.channel}: {event.count}")
+            self._look_whether_refused(conversation)
         elif isinstance(event, Notice):
-            self._warn(f"the venue announces {event.code}: {event.message}")
+            self.warn(f"the venue announces {event.code}: {event.message}")
         elif isinstance(event, SequenceGap):
-            self._warn(
+            self.warn(
                 f"updates of {event.channel} {event.instrument} are missing between "
                 f"{event.expected_seq_id} and {event.prev_seq_id}"
                 f"{'; subscribing anew' if self._options.resync else ''}"
             )
-        self._perform(actions)
-        if not isinstance(event, Subscribed):  # an ack only moves deadlines away
-            self._set_timer(session.deadline)
 
-    def _perform(self, actions: Sequence[Action]) -> None:
-        connection = self._connection
-        for action in actions:
-            if connection is None or not connection.is_open:
-                return
-            if isinstance(action, Send):
-                payload = action.payload
-                stamp = read_clocks()
-                self._guard(lambda: self._pipeline.sent(self._number, payload, stamp))  # noqa: B023
-                connection.send(payload)
-            elif isinstance(action, Close):
-                self._notify(f"warning: {self.name}: {action.reason}; connecting again")
-                connection.close(action.reason)
+    def on_give_up(self, conversation: Conversation, action: GiveUp) -> None:
+        """Pass on that the login cannot succeed."""
+        self.login_refused = True
+        self._watcher.on_login_refused(self, action, conversation.clock_ahead)
+        if conversation is self._leading and conversation.is_open and self.all_refused:
+            conversation.close("the login was refused")
 
-    def _tick(self) -> None:
-        session = self._session
-        if session is None or not self.is_connected:
+    def on_notice(self, conversation: Conversation) -> None:
+        """Open the replacement of a socket that the venue will close; once per socket."""
+        is_news = conversation is self._leading and not conversation.leaving.is_set()
+        if not is_news or not self._replaces or self._stopping.is_set():
             return
-        now = read_clocks().ts_mono
-        if self._is_paused:
-            session.heard(now)  # silence that we made ourselves proves nothing
-        self._perform(session.tick(now))
-        self._set_timer(session.deadline)
-
-    def _set_timer(self, deadline: int | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None and self.is_connected:
-            delay = max(deadline - read_clocks().ts_mono, 0) / NS_PER_SECOND
-            self._timer = asyncio.get_running_loop().call_later(delay + 0.001, self._tick)
-
-    def _resume(self) -> None:
-        if not self._is_paused or not self.is_connected:
+        self._backoff.settle(conversation.lived)
+        self._login_failures = conversation.login_failures
+        leaving = self._leaving
+        if leaving is not None and leaving.is_open and not conversation.is_restored:
+            # It is to go before it could take over: the other one is worth more.
+            conversation.close("closing was announced before it was restored", cause=Cause.CLOSED)
             return
-        if self._pipeline.congested:
-            asyncio.get_running_loop().call_later(_CONGESTION_LOOK_SECONDS, self._resume)
-            return
-        self._is_paused = False
-        if self._session is not None:
-            self._session.heard(read_clocks().ts_mono)
-        assert self._connection is not None  # noqa: S101  # narrows for mypy
-        self._connection.resume_reading()
+        self._drop_leaving()
+        self._leaving = conversation
+        self._leaving_timer = asyncio.get_running_loop().call_later(
+            self._options.replace_timeout, self._drop_leaving
+        )
+        self._not_before = self._due(self._delay(NOTICE, NOTICE.later, conversation.lived, None))
+        conversation.leaving.set()
 
-    def _guard(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001  # told to whoever can end the recording
-            self._watcher.on_failure(error)
+    def on_restored(self, conversation: Conversation) -> None:
+        """Close the socket that this one replaces."""
+        self._drop_leaving()
 
-    def _warn(self, words: str) -> None:
+    def on_ended(self, conversation: Conversation, closed: Closed) -> Ending:
+        """Say what comes after a socket or an attempt, by the rules."""
+        lived = conversation.lived
+        if conversation is not self._leading:
+            if conversation is self._leaving:
+                self._forget_leaving()
+            return self._after_leaving(closed)
+        self._login_failures = conversation.login_failures
+        if self._stopping.is_set():
+            return self._end(conversation, "closed", None)
+        if conversation is self._leaving:
+            self._forget_leaving()
+            self._tell(closed)
+            return self._end(conversation, "reconnecting", self._wait_left())
+        if self.all_refused and self.login_refused:
+            self._again = False
+            self._tell(closed)
+            return self._end(conversation, "failed", None)
+        if self.all_refused and closed.cause is Cause.STOPPED:
+            rule, how = ALL_REFUSED, ALL_REFUSED.later
+        else:
+            rule = rule_of(closed)
+            is_first = self.times_opened == 0 or (
+                closed.opened and self.times_opened == 1 and not self._backoff.has_lived(lived)
+            )
+            how = rule.first if is_first else rule.later
+        self._again = self._watcher.may_retry(self, closed, rule, how)
+        if self._again or closed.code != _NORMAL:  # a proper end, and the last one, is no news
+            self._tell(closed)
+        if not self._again:
+            return self._end(conversation, "failed" if how is Retry.NEVER else "closed", None)
+        delay = self._delay(rule, how, lived, closed.retry_after)
+        self._not_before = self._due(delay)
+        return self._end(conversation, "reconnecting", delay)
+
+    def on_failure(self, error: BaseException) -> None:
+        """Pass on what ends the recording."""
+        self._watcher.on_failure(error)
+
+    def warn(self, words: str) -> None:
         """Tell a person, but not thousands of times: the capture holds every one."""
         self._warnings += 1
         if self._warnings <= _WARNINGS_TOLD:
             self._notify(f"warning: {self.name}: {words}")
         elif self._warnings == _WARNINGS_TOLD + 1:
             self._notify(f"warning: {self.name}: more of these; they are in the capture")
+
+    # --- internals -----------------------------------------------------------------------
+
+    def _enter(self, state: str) -> None:
+        if state != self.state:
+            self.state, self.since = state, read_clocks().ts_recv
+
+    def _end(self, conversation: Conversation, then: str, retry_in: float | None) -> Ending:
+        if self._leaving is None or not self._leaving.is_open:
+            self._enter(then)
+        return Ending(then, retry_in)
+
+    def _look_whether_refused(self, conversation: Conversation) -> None:
+        """Leave a socket that holds nothing: the venue would close it after 30 s, for ever."""
+        if conversation is not self._leading or not self.all_refused:
+            return
+        goes_on = self._watcher.on_refused(self)
+        if goes_on and conversation.is_open and not self.login_refused:
+            conversation.close("every subscription was refused")
+
+    def _after_leaving(self, closed: Closed) -> Ending:
+        """Say what comes after a socket whose successor is under way."""
+        if self._stopping.is_set():
+            return Ending("closed", None)
+        if closed.cause is not Cause.STOPPED:
+            self._tell(closed)
+        if self._leading is not None and self._leading.is_open:
+            return Ending("replaced", None)
+        self._enter("reconnecting")
+        return Ending("reconnecting", self._wait_left())
+
+    def _drop_leaving(self) -> None:
+        """Close the socket that was replaced, if there is one."""
+        leaving = self._leaving
+        self._forget_leaving()
+        if leaving is not None and not leaving.over.is_set():
+            leaving.close("replaced")
+
+    def _forget_leaving(self) -> None:
+        self._leaving = None
+        if self._leaving_timer is not None:
+            self._leaving_timer.cancel()
+            self._leaving_timer = None
+
+    def _delay(
+        self, rule: Rule, how: Retry, lived: float | None, retry_after: float | None
+    ) -> float:
+        """Return how long to wait before the next attempt, s."""
+        at_least = min(retry_after or 0.0, RETRY_AFTER_MAX)
+        if how is Retry.AT_ONCE and (rule is NOTICE or self._backoff.has_lived(lived)):
+            return at_least
+        if how is Retry.RARELY:
+            at_least = max(at_least, self._options.refused_delay)
+        is_later = how is Retry.LATER
+        return self._backoff.next_delay(lived, is_later=is_later, at_least=at_least)
+
+    def _due(self, delay: float) -> int:
+        return read_clocks().ts_mono + round(delay * NS_PER_SECOND)
+
+    def _wait_left(self) -> float:
+        return max(self._not_before - read_clocks().ts_mono, 0) / NS_PER_SECOND
 
     def _tell(self, closed: Closed) -> None:
         """Say once, not once per attempt, that an endpoint cannot be reached or was lost."""

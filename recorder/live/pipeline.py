@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from recorder.book import Books
 from recorder.capture.digest import EventDigest
 from recorder.capture.writer import CloseReport, Loss
 from recorder.event import (
@@ -35,7 +36,7 @@ from recorder.live.clocks import ClockWatch
 from recorder.live.connection import Stamp
 from recorder.live.delivery import QUEUE_BYTES, Delivery
 from recorder.live.framing import Message
-from recorder.okx.interpreter import Interpreter
+from recorder.okx.interpreter import Integrity, Interpreter
 from recorder.okx.subscription import Subscription
 from recorder.strategy import Handler
 
@@ -167,6 +168,16 @@ class Pipeline:
     def is_full(self) -> bool:
         """Whether the limit of text messages is reached."""
         return self._text_left == 0
+
+    @property
+    def books(self) -> Books:
+        """Every book as it stands; to be looked at in the event loop's thread."""
+        return self._interpreter.books
+
+    @property
+    def integrity(self) -> Integrity:
+        """What could be proved so far."""
+        return self._interpreter.integrity
 
     def has_book(self, connection: int, subscription: Subscription) -> bool:
         """Say whether a connection has brought the whole book of a subscription."""

@@ -10,16 +10,24 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
 
 from recorder.capture.writer import CaptureWriter, CloseReport, WriterOptions
-from recorder.errors import ExitCode
+from recorder.errors import ExitCode, UrlError
 from recorder.live.client import Client, route_to_endpoints
 from recorder.live.config import Limits, LinkOptions
+from recorder.live.credentials import credentials_from_environment
+from recorder.live.dial import is_loopback
 from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, RecordReport, refusal_row
-from recorder.okx.hosts import hosts_at, hosts_of
+from recorder.live.resnapshot import RESNAPSHOT_HOURS
+from recorder.okx.auth import Credentials
+from recorder.okx.hosts import Hosts, hosts_at, hosts_of
 from recorder.okx.subscription import Subscription, parse_subscription
 from recorder.strategy import handler_of
 
@@ -33,7 +41,10 @@ async def record(
     url: str | None = None,
     region: str = "global",
     demo_trading: bool = False,
+    private: bool = False,
+    credentials: Credentials | None = None,
     rest: bool = True,
+    resnapshot: float | None = RESNAPSHOT_HOURS,
     instruments_file: str | os.PathLike[str] | None = None,
     duration: float | None = None,
     frames: int | None = None,
@@ -56,7 +67,11 @@ async def record(
         subscriptions: `Subscription`s, or texts such as `books:BTC-USDT`.
         url: base address such as `ws://127.0.0.1:8765/ws/v5`; None means the venue.
         region: `global`, `us` or `eea`; demo_trading: the venue's demo.
-        rest: record the instrument lists at the start.
+        private: log in where a channel needs it, and keep the capture from other users' eyes.
+        credentials: to log in with; None: those of the environment (`live.credentials`).
+        rest: record the instrument lists at the start, and the venue's books for comparison.
+        resnapshot: hours between two comparisons of every book with the venue's own by REST;
+            None or 0: none.
         instruments_file: look patterns such as `books:BTC-*-SWAP` up in this saved list of
             instruments; None asks REST, once, before anything is recorded.
         duration: seconds from the first ack; frames: received text messages; until_closed: end
@@ -81,12 +96,16 @@ async def record(
     """
     notify, on_progress = _harmless(notify), _harmless(on_progress)
     wanted = [parse_subscription(item) if isinstance(item, str) else item for item in subscriptions]
-    route_to_endpoints(wanted)
+    route_to_endpoints(wanted, private=private)
+    if private and credentials is None:
+        credentials = credentials_from_environment(os.environ, notify=notify)
     hosts = (
         hosts_of(region, demo_trading=demo_trading)
         if url is None
         else hosts_at(url, demo_trading=demo_trading)
     )
+    if private:
+        _keep_secrets_off_the_wire(hosts)
     limits = Limits(
         duration=duration,
         frames=frames,
@@ -95,6 +114,8 @@ async def record(
     )
     link = link or LinkOptions()
     writer_options = writer_options or WriterOptions()
+    if private:
+        writer_options = msgspec.structs.replace(writer_options, private=True)
     handler = None if on_event is None else handler_of(on_event)
     wanted = await resolve(wanted, hosts, instruments_file=instruments_file)
     options: dict[str, Any] = {
@@ -102,6 +123,8 @@ async def record(
         "url": hosts.websocket,
         "rest": hosts.rest if rest else None,
         "demo_trading": demo_trading,
+        "private": private,
+        "resnapshot": resnapshot,
         "duration": duration,
         "frames": frames,
         "until_closed": until_closed,
@@ -120,6 +143,8 @@ async def record(
     )
     pipeline = None
     try:
+        if private:  # also one that was begun without a login
+            await asyncio.to_thread(Path(out).chmod, 0o700)
         pipeline = Pipeline(
             writer,
             handler=handler,
@@ -141,6 +166,8 @@ async def record(
             queued_bytes=lambda: writer.queued_bytes,
             set_status=writer.set_status,
             trouble=lambda: writer.sealing_failure,
+            credentials=credentials if private else None,
+            resnapshot=resnapshot if rest else None,
         )
         await client.run(stop or asyncio.Event())
     except BaseException:
@@ -154,6 +181,20 @@ async def record(
     closed = await asyncio.to_thread(pipeline.close)
     pipeline.tell()
     return _report(pipeline, client, closed, seconds)
+
+
+def _keep_secrets_off_the_wire(hosts: Hosts) -> None:
+    """Refuse to send a login unencrypted to another machine.
+
+    Raises:
+        UrlError: the address is such a one.
+    """
+    parts = urlsplit(hosts.websocket)
+    if parts.scheme != "wss" and not is_loopback(parts.hostname or ""):
+        raise UrlError(
+            f"expected a wss:// address to log in at, received {hosts.websocket}, where key and "
+            f"passphrase would be readable on the way; use wss://, or record without --private"
+        )
 
 
 def _harmless(tell: Callable[[T], None]) -> Callable[[T], None]:

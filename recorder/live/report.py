@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,7 +48,8 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
         frames: rows of every kind written in this run; messages: received ones among them.
         bytes: payload bytes received. events: delivered. seconds: wall time of the run.
         lost: frames known to be lost; gaps: sequence gaps; connections: sockets, attempts and
-            REST exchanges; disconnects: sockets that closed after having been open.
+            REST exchanges; disconnects: sockets that were lost after having been open,
+            those that the recorder closed itself not among them.
         refused: subscriptions the venue refused, with its code and words.
         handler_errors: exceptions that the handler raised; handler_lost: frames it did not see,
             for it was too slow. segments: sealed files.
@@ -89,8 +90,14 @@ def refusal_row(refusal: Refusal) -> dict[str, str]:
     }
 
 
-def run_row(options: Mapping[str, Any]) -> dict[str, Any]:
+def run_row(
+    options: Mapping[str, Any], endpoints: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """Return the payload of the `run` row: what recorded, how it was told to, since which boot.
+
+    Args:
+        options: as the user gave them.
+        endpoints: `endpoint`, `url` and `link` of each that is about to be connected.
 
     The host's name and paths are left out; credentials are never among the options.
     """
@@ -102,6 +109,7 @@ def run_row(options: Mapping[str, Any]) -> dict[str, Any]:
         "versions": versions,
         "system": f"{platform.system()} {platform.machine()}",
         "options": dict(options),
+        "endpoints": list(endpoints),
         "boot_id": _boot_id(),
         "pid": os.getpid(),
     }

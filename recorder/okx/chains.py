@@ -41,6 +41,8 @@ class Integrity(msgspec.Struct, gc=False):
         match, mismatch, absent: book updates and snapshots whose checksum was right, was wrong,
             or could not be had: not sent, 0, or without a snapshot to build on.
         unrecognized: frames nobody understood.
+        books_match, books_mismatch, books_unproven: comparisons with the venue's book by REST
+            that found it equal, found it different, or could not tell (`okx.comparison`).
     """
 
     links: int = 0
@@ -51,6 +53,9 @@ class Integrity(msgspec.Struct, gc=False):
     mismatch: int = 0
     absent: int = 0
     unrecognized: int = 0
+    books_match: int = 0
+    books_mismatch: int = 0
+    books_unproven: int = 0
 
 
 class Chain:

@@ -55,13 +55,32 @@ class ConnectionState(msgspec.Struct, array_like=True, gc=False):
     request: str | None
 
 
-class State(msgspec.Struct, gc=False):
+class TrialState(msgspec.Struct, array_like=True, gc=False):
+    """One comparison with the venue's book under way, or the levels an earlier one suspected."""
+
+    connection: int
+    channel: str
+    instrument: str
+    asked: int
+    began: int
+    depth: int
+    count: int
+    seq_id: int | None
+    bids: list[Any]
+    asks: list[Any]
+    updates: list[bytes]
+    body: bytes | None
+    suspects: list[tuple[str, str]]
+
+
+class State(msgspec.Struct, gc=False, omit_defaults=True):
     """All of an interpreter's state."""
 
     version: int
     number: str
     books: list[BookState]
     connections: list[ConnectionState]
+    trials: list[TrialState] = []
 
 
 _NUMBERS: dict[str, type] = {"float": float, "Decimal": Decimal, "str": str}
@@ -100,11 +119,17 @@ _CONVERT: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def encode(books: list[BookState], connections: list[ConnectionState], number: type) -> bytes:
+def encode(
+    books: list[BookState],
+    connections: list[ConnectionState],
+    number: type,
+    trials: list[TrialState] | None = None,
+) -> bytes:
     """Return the bytes of a state whose levels have this number type."""
     books.sort(key=lambda book: (book.instrument, book.channel, book.connection))
     connections.sort(key=lambda connection: connection.connection)
-    return _encode(State(VERSION, number.__name__, books, connections))
+    trials = sorted(trials or (), key=lambda trial: (trial.asked, trial.instrument, trial.channel))
+    return _encode(State(VERSION, number.__name__, books, connections, trials))
 
 
 def decode(state: bytes, number: type) -> State:
@@ -126,7 +151,8 @@ def decode(state: bytes, number: type) -> State:
             f"read it with the release that wrote it"
         )
     try:
-        for book in decoded.books:
+        held: list[BookState | TrialState] = [*decoded.books, *decoded.trials]
+        for book in held:
             book.bids = _levels(book.bids, written, number)
             book.asks = _levels(book.asks, written, number)
     except msgspec.ValidationError as error:

@@ -35,6 +35,7 @@ from recorder.frame import Frame, Kind
 from recorder.okx import checkpoint
 from recorder.okx.chains import Chains, Integrity
 from recorder.okx.checkpoint import ConnectionState
+from recorder.okx.comparison import Comparisons, instrument_asked_for
 from recorder.okx.parser import parser_of
 from recorder.okx.responses import unrecognized
 
@@ -69,6 +70,7 @@ class Interpreter:
         self._chains = Chains(number)
         self.books: Books = self._chains.books
         self.integrity: Integrity = self._chains.integrity
+        self._comparisons = Comparisons(number, self.integrity)
         self._connections: dict[int, _Connection] = {}
         self._reactions: dict[type[Event], Callable[[Frame, list[Event]], None]] = {
             BookUpdate: self._chains.take,
@@ -120,6 +122,8 @@ class Interpreter:
     def _close(self, connection: int) -> None:
         self._connections.pop(connection, None)
         self._chains.end(connection)
+        self._comparisons.end(connection)
+        self._look_at_comparisons()
 
     def _on_connected(self, frame: Frame, events: list[Event]) -> None:
         self._connection(frame.connection).opened_mono = frame.ts_mono
@@ -135,9 +139,17 @@ class Interpreter:
         self._close(frame.connection)
 
     def _on_run(self, frame: Frame, events: list[Event]) -> None:
-        # A new process: whatever connections the last one had are gone.
+        # A new process: whatever connections the last one had are gone. In a merged capture the
+        # row says which numbers are its own: the other recorder goes on.
+        own = _own_connections(events)
+        if own is not None:
+            for number in [n for n in self._connections if n in own]:
+                self._close(number)
+            return
         self._connections.clear()
         self._chains.end_all()
+        self._comparisons.end_all()
+        self._look_at_comparisons()
 
     def _on_lost(self, frame: Frame, events: list[Event]) -> None:
         for event in events:
@@ -166,14 +178,36 @@ class Interpreter:
             return
         request = payload.decode("utf-8", "replace")
         self._connection(frame.connection).request = request
+        instrument = instrument_asked_for(request)
+        if instrument is not None:
+            self._comparisons.begin(frame, request, self.books.of(instrument))
+            self._look_at_comparisons()
 
     def _on_rest(self, frame: Frame, events: list[Event]) -> None:
         known = self._connections.pop(frame.connection, None)
         if known is not None and known.request is not None:
             events[0] = msgspec.structs.replace(events[0], request=known.request)
+        if not self._comparisons.is_idle:
+            self._settle(events, self._comparisons.answer(frame))
 
     def _on_unrecognized(self, frame: Frame, events: list[Event]) -> None:
         self.integrity.unrecognized += 1
+
+    # --- comparisons ------------------------------------------------------------------------
+
+    def _look_at_comparisons(self) -> None:
+        """Take the way past the comparisons while there are none: nearly always."""
+        take = self._chains.take if self._comparisons.is_idle else self._take_compared
+        self._reactions[BookUpdate] = take
+
+    def _take_compared(self, frame: Frame, events: list[Event]) -> None:
+        self._chains.take(frame, events)
+        self._settle(events, self._comparisons.update(frame, events))
+
+    def _settle(self, events: list[Event], settled: list[Event]) -> None:
+        for event in settled:
+            events.append(msgspec.structs.replace(event, index=len(events)))
+        self._look_at_comparisons()
 
     # --- state ----------------------------------------------------------------------------
 
@@ -183,7 +217,8 @@ class Interpreter:
             ConnectionState(number, known.opened_mono, sorted(known.subscriptions), known.request)
             for number, known in self._connections.items()
         ]
-        return checkpoint.encode(self._chains.save(), connections, self.number)
+        trials = self._comparisons.save()
+        return checkpoint.encode(self._chains.save(), connections, self.number, trials)
 
     @classmethod
     def restore(cls, state: bytes, number: type = float) -> Interpreter:
@@ -201,7 +236,19 @@ class Interpreter:
             connection.opened_mono = known.opened_mono
             connection.subscriptions = dict.fromkeys(known.subscriptions)
             connection.request = known.request
+        for trial in decoded.trials:
+            interpreter._comparisons.restore(trial)
+        interpreter._look_at_comparisons()
         return interpreter
+
+
+def _own_connections(events: list[Event]) -> range | None:
+    """Return the connection numbers that a run row speaks of; None: of all."""
+    started = events[0]
+    own = started.info.get("connections") if type(started) is RunStarted else None
+    if isinstance(own, list) and len(own) == 2 and all(type(n) is int for n in own):
+        return range(own[0], own[1])
+    return None
 
 
 def _canonical(argument: dict[str, Any]) -> bytes:

@@ -169,8 +169,9 @@ def fast() -> Any:
     from recorder.live import LinkOptions
 
     return LinkOptions(
-        open_timeout=5, close_timeout=2, first_delay=0.02, longest_delay=0.05, lived=60
-    )
+        open_timeout=5, close_timeout=2, first_delay=0.02, longest_delay=0.05, lived=60,
+        later_delay=0.05, refused_delay=0.05,
+    )  # fmt: skip
 
 
 @pytest.fixture

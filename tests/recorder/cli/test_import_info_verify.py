@@ -59,7 +59,7 @@ def test_info(capture: Path) -> None:
         assert text in done.stdout
     found = json.loads(run("info", "--json", capture).stdout)
     assert found["frames"] == 32
-    assert found["events"] == 32
+    assert found["events"] == 33
     assert (found["start"], found["end"]) == (1700000000250000000, 1700000030000000000)
     assert (found["segments"], found["journal_frames"]) == (3, 0)
     assert (found["gaps"], found["lost"]) == (0, 0)

@@ -14,8 +14,9 @@ from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 
 from recorder.frame import Kind
-from recorder.live.connection import Closed, Connection, Stamp
+from recorder.live.connection import Cause, Closed, Connection, Stamp
 from recorder.live.framing import Message
+from recorder.live.rules import Retry, rule_of
 
 WEIRD = [
     b"x",
@@ -198,7 +199,7 @@ async def test_what_the_venue_sends_after_our_close_frame_is_delivered() -> None
         assert not connection.is_open
         closed = await task
     assert [payload for _, payload in ear.messages] == [b"first", *tail]
-    assert closed == Closed(1000, "enough", "recorder", True)
+    assert closed == Closed(1000, "enough", "recorder", True, Cause.STOPPED)
 
 
 async def test_a_venue_that_never_closes_is_given_up() -> None:
@@ -217,7 +218,7 @@ async def test_a_venue_that_never_closes_is_given_up() -> None:
         task = asyncio.create_task(connection.run())
         await ear.up.wait()
         connection.close("enough")
-        assert await task == Closed(1006, "enough", "recorder", True)
+        assert await task == Closed(1006, "enough", "recorder", True, Cause.STOPPED)
         release.set()
     assert len(ear.closed) == 1
 
@@ -275,11 +276,21 @@ async def test_an_oversize_message_is_a_declared_loss(venue_of: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "is_final"),
-    [(403, True), (404, True), (302, True), (429, False), (500, False), (503, False)],
+    ("status", "first"),
+    [
+        (401, Retry.NEVER),
+        (403, Retry.NEVER),
+        (404, Retry.NEVER),
+        (302, Retry.NEVER),
+        (200, Retry.NEVER),
+        (408, Retry.BACK_OFF),
+        (429, Retry.LATER),
+        (500, Retry.BACK_OFF),
+        (503, Retry.BACK_OFF),
+    ],
 )
 async def test_refused_handshakes_keep_their_status(
-    venue_of: Any, status: int, is_final: bool
+    venue_of: Any, status: int, first: Retry
 ) -> None:
     async def script(venue: Any) -> None:
         raise AssertionError("nobody may get here")
@@ -287,14 +298,15 @@ async def test_refused_handshakes_keep_their_status(
     async with venue_of(script, refusals=[status]) as venue:
         ear, closed = await listen(f"{venue.url}/public")
     assert (closed.code, closed.by, closed.opened) == (status, "venue", False)
-    assert closed.is_final is is_final
+    assert closed.cause is Cause.HTTP
+    assert rule_of(closed).first is first
     assert closed.reason.startswith(f"HTTP {status} ")
     assert ear.order == ["closed"]
 
 
 async def test_a_port_nobody_listens_on(unused_port: int) -> None:
     ear, closed = await listen(f"ws://127.0.0.1:{unused_port}/x")
-    assert closed == Closed(None, "Connection refused", "network", False)
+    assert closed == Closed(None, "Connection refused", "network", False, Cause.TCP)
     assert ear.order == ["closed"]
 
 
@@ -309,7 +321,7 @@ async def test_a_server_that_never_answers_the_handshake() -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         _, closed = await listen(f"ws://127.0.0.1:{port}", open_timeout=0.05)
-        assert closed == Closed(None, "no answer within 0.05 s", "network", False)
+        assert closed == Closed(None, "no answer within 0.05 s", "network", False, Cause.TIMEOUT)
         release.set()
 
 
@@ -357,7 +369,7 @@ async def test_a_certificate_nobody_trusts_is_final(certificate: Callable[[], An
     async with server:
         port = server.sockets[0].getsockname()[1]
         _, closed = await listen(f"wss://127.0.0.1:{port}/ws")
-    assert closed.is_final
+    assert closed.cause is Cause.CERTIFICATE
     assert "certificate" in closed.reason.lower()
 
 
@@ -393,7 +405,9 @@ async def test_cancelling_an_attempt_ends_it(unused_port: int) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         hold.set()
-    assert ear.closed == [Closed(None, "stopped before the connection opened", "recorder", False)]
+    assert ear.closed == [
+        Closed(None, "stopped before the connection opened", "recorder", False, Cause.STOPPED)
+    ]
 
 
 async def test_an_http_proxy_of_the_environment_is_used(
