@@ -34,6 +34,16 @@ class _Talk(Console):
         self.quiet = True
 
 
+class Output(Console):
+    """Standard output as a table for a person; a reader that went away is told to the caller."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, soft_wrap=True, markup=False)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would end the process as failed
+
+
 _WORDS_MAX = 200
 
 talk: Console = _Talk(stderr=True, highlight=False, soft_wrap=True)
@@ -92,6 +102,16 @@ class LazyGroup(click.Group):
             formatter.write_dl(
                 [(name, item.get_short_help_str(limit=200)) for name, item in found if item]
             )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; where whoever read standard output has enough (`| head`), it is done."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # click would end it as failed before `run` could tell
+            _give_up_stdout()
+            sys.exit(ExitCode.DONE)
+        return result
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._commands_in)

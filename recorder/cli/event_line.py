@@ -91,7 +91,7 @@ class EventLines:
         self._depth = depth
         self._width = width
         self._in_colour = in_colour
-        self._channel_width = max((len(item.channel) for item in wanted), default=0)
+        self._channel_width = max([len(item.channel) for item in wanted], default=0)
         self._instrument_width = max((len(item.instrument or "") for item in wanted), default=0)
         self._widest: dict[tuple[str, str], tuple[int, int]] = {}
 
@@ -103,8 +103,9 @@ class EventLines:
         is_trouble = isinstance(event, _TROUBLE) and getattr(event, "by", None) != "recorder"
         name = str(getattr(event, "channel", None) or _label(event))
         instrument = str(getattr(event, "instrument", None) or "")
-        self._channel_width = max(self._channel_width, len(name))
-        self._instrument_width = max(self._instrument_width, len(instrument))
+        if not isinstance(event, (*_TROUBLE, *_CONVERSATION)):
+            self._channel_width = max(self._channel_width, len(name))
+            self._instrument_width = max(self._instrument_width, len(instrument))
         is_talk = isinstance(event, (*_CONVERSATION, Disconnected))
         colour = _YELLOW if is_trouble else _DIM if is_talk else ""
         pieces = [

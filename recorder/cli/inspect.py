@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from recorder.capture.info import CaptureInfo
@@ -20,7 +19,7 @@ from recorder.capture.reader import Capture
 from recorder.capture.recover import recover
 from recorder.capture.serve import Problem
 from recorder.capture.verify import VerifyReport, verify
-from recorder.console import print_json, say, talk, time_or_dash
+from recorder.console import Output, print_json, say, talk, time_or_dash
 from recorder.errors import ExitCode
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -102,7 +101,7 @@ def recover_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 -
 
 
 def _print_info(info: CaptureInfo) -> None:
-    out = Console(highlight=False, soft_wrap=True, markup=False)
+    out = Output()
     facts = Table.grid(padding=(0, 3))
     facts.add_column(style="bold")
     facts.add_column()
@@ -153,7 +152,7 @@ def _print_info(info: CaptureInfo) -> None:
 
 
 def _print_verify(report: VerifyReport) -> None:
-    out = Console(highlight=False, soft_wrap=True, markup=False)
+    out = Output()
     for problem in report.problems:
         out.print(f"problem: {_sentence(problem)}")
     checks, chain = report.checksums, report.sequence

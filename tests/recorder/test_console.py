@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -134,3 +135,20 @@ def test_a_mistake_of_ours_without_a_place_for_the_trace_is_still_told(tmp_path:
     assert done.returncode == 70
     assert "Traceback" in done.stderr
     assert "report it with the lines above" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", ["channels", "channels --json", "info datasets/btc-calm"])
+def test_a_reader_that_has_enough_ends_any_command_quietly(arguments: str) -> None:
+    code = "from recorder.cli import main; main()"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments.split()],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
