@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= 2
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadscope $(TESTS)
 
-.PHONY: help run test test-floors lint types bench bench-memory docs datasets clean
+.PHONY: help run test test-floors lint types bench bench-memory soak docs datasets clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench: $(VENV)/.installed ## measure speed and size as ratios in one run (BENCH_
 
 bench-memory: $(VENV)/.installed ## pass millions of frames through and watch the memory (BENCH_FRAMES=10000000)
 	$(BIN)/python -m tests.bench.memory
+
+soak: $(VENV)/.installed-dev ## record from a faulty venue and check that nothing is lost (SOAK_SECONDS=600 SOAK_SEED=…)
+	$(BIN)/python -m tests.soak
 
 docs: $(VENV)/.installed-dev ## put the current --help texts into docs/commands.md
 	$(BIN)/python -m tests.command_docs

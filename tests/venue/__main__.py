@@ -9,9 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 from pathlib import Path
 
+from recorder.live.credentials import credentials_from_environment
+from recorder.okx.auth import judge
+from recorder.okx.exchange import accept_any_login
 from recorder.okx.faults import Scenario, read_scenario
 from recorder.okx.random_faults import random_scenario
 from replay.market.instruments import DEFAULT_INSTRUMENTS
@@ -42,8 +46,16 @@ async def run(arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    login = accept_any_login
+    if arguments.judge_logins:
+        login = judge(credentials_from_environment(os.environ))
     async with Venue(
-        scenario, feed, log=arguments.log, port=arguments.port, seed=arguments.seed
+        scenario,
+        feed,
+        log=arguments.log,
+        login=login,
+        port=arguments.port,
+        seed=arguments.seed,
     ) as venue:
         print(venue.url, flush=True)
         with contextlib.suppress(TimeoutError):
@@ -59,6 +71,9 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=0, help="draw so many faults by the seed")
     parser.add_argument("--fault-seconds", type=float, default=60.0, help="time they fall into")
     parser.add_argument("--log", help="file of the oracle")
+    parser.add_argument(
+        "--judge-logins", action="store_true", help="by the keys in the environment"
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--rate", type=float, default=1.0, help="activity of the market")
     parser.add_argument("--instrument", action="append", help="what is traded")

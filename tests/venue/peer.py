@@ -246,9 +246,9 @@ class Peer(asyncio.Protocol):
             self._act(self.talk.tick(time.monotonic_ns()))
 
     def _act(self, actions: list[Action]) -> None:
+        self._venue.tell_faults()
         for action in actions:
             self._perform(action)
-        self._venue.tell_faults()
         assert self.talk is not None
         if self._timer is None or not self.talk.is_over:
             self._set_timer(self.talk.deadline)
