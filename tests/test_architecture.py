@@ -72,6 +72,9 @@ MAY_READ_A_CLOCK = (
     "recorder.live",  # stamps, timers
     "recorder.cli",  # progress
     "recorder.capture.writer",  # status once a second, sync age: never a stamp of a frame
+    "recorder.capture.appender",  # age of a block
+    "recorder.capture.drain",  # the same, and when to look for room again
+    "recorder.capture.sealer",  # what retention counts the days to
     "recorder.capture.journal",
     "recorder.capture.status",
     "recorder.capture.recover",  # says how long it took

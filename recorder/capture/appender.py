@@ -1,67 +1,31 @@
 """Append frames to the journal, off the caller's thread, and make them durable.
 
-Responsible for the two threads behind `CaptureWriter`: one drains the queue into journal blocks
-with one `writev` per drain and rolls segments, one calls `fdatasync` (in its own thread because
-inline it would hold the drain for as long as the disk is busy). Refuses to seal, to number
-frames, or to fsync a file again after that failed: Linux may then report success for pages it
-has dropped.
+Responsible for putting together what stands behind `CaptureWriter`: a backlog, a thread that drains
+it into journals (`drain`), one that makes them durable (`journal_sync`); and for handing over
+without ever waiting for the disk. Refuses to write or to sync itself.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
-from recorder.capture import layout
-from recorder.capture.digest import BLOCK_SHIFT, PartDigests
-from recorder.capture.journal import (
-    CODEC_PLAIN,
-    CODEC_ZSTD,
-    FILE_HEADER,
-    JournalHeader,
-    Trailer,
-    encode_block,
-    encode_file_header,
-    encode_trailer,
-    seed_of,
-)
-from recorder.capture.roll import RecordRun, Roller
-from recorder.errors import DiskFull, RecorderError
-from recorder.frame import Frame
+from recorder.capture import refusals
+from recorder.capture.backlog import Backlog
+from recorder.capture.drain import LOOK_S, TRIES, Drain
+from recorder.capture.journal import BLOCK_BYTES
+from recorder.capture.journal_chain import JournalChain
+from recorder.capture.journal_sync import JournalSync
+from recorder.capture.options import AppenderOptions, Loss
+from recorder.capture.pace import Pace
+from recorder.capture.roll import Roller
+from recorder.capture.room import Disk, Room
+from recorder.errors import RecorderError
+from recorder.frame import Frame, Kind
 
-_WRITE_BYTES = 8 << 20
-"""A long drain is written in pieces of about this size, so that its memory is bounded."""
-_VECTOR = 512
-"""Buffers per `writev`; Linux takes at most 1,024."""
-
-
-class _OpenJournal:
-    """One journal file being written."""
-
-    def __init__(self, root: Path, header: JournalHeader, *, mode: int) -> None:
-        self.segment = header.segment
-        self.path = layout.journal_path(root, header.segment)
-        self.seed = seed_of(header.capture_id, header.segment)
-        self.parts = PartDigests()
-        self.count = 0
-        self.number = 0
-        self.last_seq = header.first_seq - 1
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self.fd = os.open(self.path, flags, mode)
-        layout.write_all(self.fd, encode_file_header(header))
-        self.offset = FILE_HEADER.size
-        os.fsync(self.fd)
-        layout.fsync_directory(self.path.parent)
-
-    def close(self) -> None:
-        """Close the descriptor; may be called again."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+__all__ = ["Appender", "AppenderOptions"]
 
 
 class Appender:
@@ -75,50 +39,128 @@ class Appender:
         segment: int,
         next_seq: int,
         roller: Roller,
-        sync_s: float,
-        compress: bool,
+        options: AppenderOptions,
         on_retired: Callable[[int], None],
+        disk: Disk | None = None,
+        room: Room | None = None,
+        on_shortage: Callable[[int], None] = lambda _: None,
     ) -> None:
+        disk = disk or Disk()
         self._root = root
-        self._capture_id = capture_id
-        self._mode = layout.file_mode(root)
-        self._roller = roller
-        self._sync_s = sync_s
-        self._codec = CODEC_ZSTD if compress else CODEC_PLAIN
-        self._on_retired = on_retired
-        self._queue: deque[tuple[Sequence[Frame], int]] = deque()
+        self._options = options
+        self._room = room or Room(root, disk, keep_free=0)
         self._changed = threading.Condition()
-        self._stopping = False
-        self._sync_wake = threading.Event()
-        self._sync_stop = False
-        self._retired: list[_OpenJournal] = []
-        self._events: dict[str, int | str] | None = None
-        self._buffers: list[bytes] = []
-        self._ends: list[tuple[int, int]] = []  # (bytes, last seq) of each buffered block
-        self._buffered = 0
-        self.failure: RecorderError | None = None
-        self.queued_bytes = 0
-        self.written_seq = next_seq - 1
-        self.durable_seq = next_seq - 1
-        self._journal = _OpenJournal(
-            root, JournalHeader(capture_id, segment, next_seq), mode=self._mode
+        self._backlog = Backlog()
+        self._journals = JournalChain(
+            root, capture_id=capture_id, next_segment=segment, disk=disk, changed=self._changed
         )
-        self._drainer = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._syncer = threading.Thread(target=self._run_sync, name="journal-sync", daemon=True)
-        self._drainer.start()
-        self._syncer.start()
+        self._drain = Drain(
+            root,
+            self._backlog,
+            self._journals,
+            changed=self._changed,
+            roller=roller,
+            room=self._room,
+            options=options,
+            next_seq=next_seq,
+            on_retired=on_retired,
+            on_shortage=on_shortage,
+        )
+        self._syncer = self._drain.syncer = JournalSync(
+            self._journals,
+            self._backlog,
+            disk=disk,
+            changed=self._changed,
+            sync_s=options.sync_s,
+            durable_seq=next_seq - 1,
+            on_retired=on_retired,
+            on_failure=self._drain.fail,
+        )
+        self._journals.begin(next_seq)
+        self._drain.thread.start()
+        self._syncer.thread.start()
+
+    @property
+    def failure(self) -> RecorderError | None:
+        """Why nothing more is taken, None if all is well."""
+        return self._drain.failure
+
+    @property
+    def queued_bytes(self) -> int:
+        """Memory of frames not yet written."""
+        return self._drain.queued_bytes
+
+    @property
+    def written_seq(self) -> int:
+        """Up to where a reader can see."""
+        return self._drain.written_seq
 
     @property
     def segment(self) -> int:
         """The segment being written."""
-        return self._journal.segment
+        return self._journals.segment
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of journal written so far."""
+        return self._journals.written_bytes
+
+    @property
+    def durable_seq(self) -> int:
+        """Last number that survives a power cut."""
+        return self._syncer.durable_seq
+
+    @property
+    def unsynced_bytes(self) -> int:
+        """Memory of frames that are written and kept until they are durable."""
+        return self._backlog.unsynced_bytes
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether frames wait in memory for room on the disk."""
+        return self._drain.is_waiting
+
+    @property
+    def pace(self) -> Pace:
+        """How far the disk is behind."""
+        return self._drain.pace
+
+    def take_losses(self) -> list[Loss]:
+        """Return what was dropped since the last call."""
+        with self._changed:
+            losses, self._backlog.losses = self._backlog.losses, []
+        return losses
+
+    def take_notes(self) -> list[str]:
+        """Return what happened to the disk since the last call, a sentence each."""
+        with self._changed:
+            notes, self._drain.notes = self._drain.notes, []
+        return notes
 
     def hand_over(self, frames: Sequence[Frame], size: int) -> None:
         """Queue frames (`size` payload bytes) and return at once."""
+        flush_s = self._options.flush_s
         with self._changed:
-            self._queue.append((frames, size))
-            self.queued_bytes += size
-            self._changed.notify_all()
+            backlog, drain = self._backlog, self._drain
+            is_first = not backlog
+            backlog.put(frames, size)
+            drain.added()
+            if flush_s is None:
+                self._changed.notify_all()
+                return
+            if backlog.queued_bytes >= BLOCK_BYTES or any(f.kind >= Kind.OPENED for f in frames):
+                self._drain.due_at = 0.0
+                self._changed.notify_all()
+            elif is_first:
+                self._drain.due_at = time.monotonic() + flush_s
+                self._changed.notify_all()
+
+    def hurry(self) -> None:
+        """Write what waits now, however young it is."""
+        with self._changed:
+            if self._drain.due_at is not None:
+                self._drain.due_at = 0.0
+                self._changed.notify_all()
 
     def wait(self, until: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until a condition on this object holds, or writing failed."""
@@ -128,178 +170,37 @@ class Appender:
             )
 
     def finish(self, events: dict[str, int | str] | None) -> None:
-        """Write what is queued and the trailer, make all durable, end both threads."""
+        """Write what is queued and the trailer, make all durable, end both threads.
+
+        A disk that makes no progress for a minute is given up: the threads are left behind.
+        """
         with self._changed:
-            self._events = events
-            self._stopping = True
+            self._drain.events = events
+            self._drain.stopping = True
             self._changed.notify_all()
-        self._drainer.join()
-        self._sync_stop = True
-        self._sync_wake.set()
-        self._syncer.join()
-        for journal in (*self._retired, self._journal):  # left open only by a failure
-            journal.close()
-
-    # --- the draining thread ---------------------------------------------------------------
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._stopping)
-                taken = list(self._queue)
-                self._queue.clear()
-            if not taken:
-                break
-            if self.failure is None:
-                self._guard(partial(self._drain, taken))
-            with self._changed:
-                self.queued_bytes -= sum(size for _, size in taken)
-                self._changed.notify_all()
-        if self.failure is None:
-            self._guard(lambda: self._end_journal("close"))
-
-    def _drain(self, taken: list[tuple[Sequence[Frame], int]]) -> None:
-        for frames, _ in taken:
-            for run in self._roller.cut(frames, self._roll):
-                self._buffer(run)
-        self._write_buffers()
-
-    def _buffer(self, run: RecordRun) -> None:
-        journal = self._journal
-        header, stored = encode_block(
-            run.records,
-            seed=journal.seed,
-            number=journal.number,
-            first_seq=run.first_seq,
-            count=run.count,
-            codec=self._codec,
-        )
-        journal.number += 1
-        journal.parts.update(run.first_seq >> BLOCK_SHIFT, run.count, run.records)
-        journal.count += run.count
-        journal.last_seq = run.first_seq + run.count - 1
-        size = len(header) + len(stored)
-        self._buffers += (header, stored)
-        self._ends.append((size, journal.last_seq))
-        self._buffered += size
-        if self._buffered >= _WRITE_BYTES or len(self._buffers) >= _VECTOR:
-            self._write_buffers()
-
-    def _write_buffers(self) -> None:
-        """Write the buffered blocks; on an error leave exactly the whole ones."""
-        if not self._buffers:
+        if not self._has_ended(self._drain.thread):
             return
-        views = [memoryview(buffer) for buffer in self._buffers]
-        written = 0
-        failed: OSError | None = None
-        while views:
-            try:
-                step = os.writev(self._journal.fd, views)
-            except OSError as error:
-                failed = error
+        self._syncer.stop()
+        if not self._has_ended(self._syncer.thread):
+            return
+        for _ in range(TRIES):
+            if self._syncer.fault is None:
                 break
-            written += step
-            while views and step >= len(views[0]):
-                step -= len(views.pop(0))
-            if step:
-                views[0] = views[0][step:]
-        whole, last_seq = 0, self.written_seq
-        for size, block_last in self._ends:
-            if whole + size > written:
-                break
-            whole += size
-            last_seq = block_last
-        self._journal.offset += whole
-        self._buffers.clear()
-        self._ends.clear()
-        self._buffered = 0
-        with self._changed:
-            self.written_seq = last_seq
-            self._changed.notify_all()
-        if failed is not None:
-            os.ftruncate(self._journal.fd, self._journal.offset)
-            raise failed
+            self._drain.run()  # the last sync failed: write again what it covered
+            self._syncer.sync()
+        if self._syncer.fault is not None:
+            self._drain.fail(refusals.failed(self._root, self._syncer.fault))
+        self._journals.close()
+        self._room.release_reserve()
 
-    def _roll(self, first_seq: int) -> None:
-        """Begin the next segment, durably, before leaving the old one."""
-        self._write_buffers()
-        header = JournalHeader(self._capture_id, self._journal.segment + 1, first_seq)
-        following = _OpenJournal(self._root, header, mode=self._mode)
-        self._end_journal("roll")
-        with self._changed:
-            self._journal = following
-        self._sync_wake.set()
-
-    def _end_journal(self, reason: str) -> None:
-        """Write the trailer and hand the file to the syncing thread."""
-        journal = self._journal
-        if journal.count == 0:
-            journal.path.unlink()
-        else:
-            trailer = Trailer(
-                count=journal.count,
-                last_seq=journal.last_seq,
-                digests=journal.parts.blocks(),
-                end=reason,
-                events=self._events if reason == "close" else None,
-            )
-            self._buffers += encode_trailer(trailer, seed=journal.seed, number=journal.number)
-            self._ends.append((sum(map(len, self._buffers)), journal.last_seq))
-            self._write_buffers()
-        with self._changed:
-            self._retired.append(journal)
-
-    # --- the syncing thread ----------------------------------------------------------------
-
-    def _run_sync(self) -> None:
-        while True:
-            self._sync_wake.wait(self._sync_s)
-            self._sync_wake.clear()
-            last_round = self._sync_stop
-            self._guard(self._sync)
-            if last_round:
-                return
-
-    def _sync(self) -> None:
-        with self._changed:
-            retired, self._retired = self._retired, []
-            journal, written = self._journal, self.written_seq
-        for old in retired:
-            try:
-                if self.failure is None:
-                    os.fdatasync(old.fd)
-            finally:
-                old.close()
-            if self.failure is None and old.count:
-                self._on_retired(old.segment)
-        if self.failure is None and written > self.durable_seq:
-            if journal not in retired:
-                os.fdatasync(journal.fd)
-            self.durable_seq = written
-
-    def _guard(self, work: Callable[[], None]) -> None:
-        """Run a step; keep its failure for the caller's next call instead of dying silently."""
-        try:
-            work()
-        except OSError as error:
-            self._fail(_as_recorder_error(error, self._journal.path))
-        except Exception as error:  # noqa: BLE001 - a thread must hand on whatever stopped it
-            self._fail(RecorderError(f"the journal writer stopped: {error!r}; report this"))
-
-    def _fail(self, failure: RecorderError) -> None:
-        with self._changed:
-            if self.failure is None:
-                self.failure = failure
-            self._changed.notify_all()
-
-
-def _as_recorder_error(error: OSError, path: Path) -> RecorderError:
-    if error.errno in layout.NO_ROOM:
-        return DiskFull(
-            f"expected room to write {path}, but the disk is full; what was written before is "
-            f"whole: free some space, then continue with --append"
-        )
-    return RecorderError(
-        f"expected to write {path}, but the system said {error.strerror or error}; what was "
-        f"written before is whole: check the disk, then continue with --append"
-    )
+    def _has_ended(self, thread: threading.Thread) -> bool:
+        waited, seen = 0.0, None
+        while thread.is_alive():
+            thread.join(LOOK_S)
+            now = (self.written_seq, self.durable_seq, self.queued_bytes, self._drain.tries)
+            waited = 0.0 if now != seen else waited + LOOK_S
+            seen = now
+            if waited > self._options.patience_s:
+                self._drain.fail(refusals.hung(self._root, waited, self.durable_seq))
+                return False
+        return True

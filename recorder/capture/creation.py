@@ -17,7 +17,8 @@ import msgspec
 from recorder import __version__
 from recorder.capture import layout
 from recorder.capture.recover import recover_locked
-from recorder.errors import CaptureExists, DiskFull, UsageError
+from recorder.capture.refusals import cannot_write
+from recorder.errors import CaptureExists
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ def open_for_writing(
     Raises:
         CaptureExists: something is there and `append` is false.
         NotACapture: `append` to a directory of something else.
-        UsageError: it is locked, or cannot be written. DiskFull: no room.
+        UsageError: it is locked, or cannot be written. DiskFull: no room. DiskFailed: the medium.
     """
     lock_fd = -1
     made_directory = not path.exists()
@@ -91,19 +92,6 @@ def discard(opened: Opened) -> None:
             inside.unlink()
     if opened.made_directory:
         opened.path.rmdir()
-
-
-def cannot_write(path: Path, error: OSError) -> DiskFull | UsageError:
-    """Return what a failed system call means to the person who chose `path`."""
-    if error.errno in layout.NO_ROOM:
-        return DiskFull(
-            f"expected room for a capture at {path}, but the disk is full; free some space, or "
-            f"choose another disk"
-        )
-    return UsageError(
-        f"expected to write a capture at {path}, but the system said {error.strerror or error}; "
-        f"choose a place that can be written"
-    )
 
 
 def _is_new(path: Path, *, append: bool) -> bool:

@@ -103,3 +103,20 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     bytes: int
     cause: str
+
+
+class AppenderOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the journal is written; see `WriterOptions`. Times in seconds, sizes in bytes.
+
+    Attributes:
+        flush_s: age of a block when it is cut; None for write-through.
+        patience_s: how long `finish` waits for a disk that makes no progress.
+    """
+
+    sync_s: float = 0.2
+    flush_s: float | None = None
+    compress: bool = False
+    on_full: FullPolicy = "stop"
+    queue_bytes: int = 256 << 20
+    wait_bytes: int = 256 << 20
+    patience_s: float = 60.0

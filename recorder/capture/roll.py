@@ -22,6 +22,12 @@ class RecordRun(msgspec.Struct, frozen=True, gc=False):
     first_seq: int
     count: int
     records: bytes
+    after: int | None = None  # where it is a `lost` row that names numbers: the one behind them
+
+    @property
+    def following(self) -> int:
+        """The number that comes after the run."""
+        return self.first_seq + self.count if self.after is None else self.after
 
 
 class Roller:
@@ -38,6 +44,10 @@ class Roller:
         self._mono_start = 0
         self._mono_end = 0
         self._day_end = 0
+
+    def begin_anew(self) -> None:
+        """Let the next frame begin a segment without a call of `roll`."""
+        self._empty = True
 
     def cut(self, frames: Sequence[Frame], roll: Callable[[int], None]) -> Iterator[RecordRun]:
         """Yield the frames as runs; a run given out before `roll` belongs to the old segment."""

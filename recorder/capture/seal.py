@@ -32,6 +32,7 @@ from recorder.capture.salvage import Repair, Salvage, SealInput, read_strictly
 from recorder.capture.segment import (
     BLOCK_BYTES,
     BLOCK_ROWS,
+    BUSY_LEVEL,
     SegmentMeta,
     SegmentReader,
     SegmentWriter,
@@ -59,9 +60,13 @@ class Sealer:
     Args:
         begin: of a capture that is made from another one: the interpreter before its first frame
             and the number of that.
+
+    Attributes:
+        is_hasty: compress less, because the recorder is behind.
     """
 
     def __init__(self, root: Path, *, begin: tuple[Interpreter, int] | None = None) -> None:
+        self.is_hasty = False
         self._root = root
         self._capture = Capture(root)
         self._interpreter: Interpreter | None = None
@@ -101,6 +106,7 @@ class Sealer:
     def _seal(self, segment: int, source: SealInput) -> layout.SealedName | None:
         try:
             job = _Job(self._root, self._capture, segment, source)
+            job.is_hasty = self.is_hasty
             interpreter, carry = self._state_before(segment, source.first_seq)
             sealed = job.run(interpreter, carry, self._last_connection)
             self._interpreter, self._carry = interpreter, job.carry
@@ -152,6 +158,7 @@ class _Job:
         self._pending = PendingRows()
         self._writer: SegmentWriter | None = None
         self._temporary: Path | None = None
+        self.is_hasty = False
         self.carry: Carry | None = None
         self.last_connection = -1
 
@@ -239,6 +246,8 @@ class _Job:
             layout.fsync_directory(folder.parent)
         self._temporary = folder / f"{self._segment:06d}.parquet{layout.UNFINISHED}"
         level = level_for(self._pending.payload_bytes, self._pending.mono_ns)
+        if self.is_hasty:
+            level = BUSY_LEVEL
         return SegmentWriter(self._temporary, level=level)
 
     def _check_trailer(self, trailer: Trailer | None, digests: list[BlockDigest]) -> None:

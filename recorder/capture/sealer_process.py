@@ -1,57 +1,99 @@
 """The recorder's end of the sealer: starts it, feeds it segments, restarts it when it dies.
 
-Responsible for keeping the recording independent of sealing: a dead or failing sealer leaves
-segments in the journal, where they are safe and readable, and is tried again with the next segment
-(a disk that was full has room again, a process that was killed for its memory starts anew).
-Refuses to seal anything itself: Arrow work under the recorder's own GIL would stall the socket
-reader.
+Responsible for keeping the recording independent of sealing: a dead, hanging or failing sealer
+leaves segments in the journal, where they are safe and readable, and is tried again with the next
+segment (a disk that was full has room again, a process that was killed for its memory starts
+anew). Also passes on what is to be deleted: retention reads and hashes files, which the recorder
+must not. Refuses to seal anything itself: Arrow work under the recorder's own GIL would stall the
+socket reader.
 """
 
 from __future__ import annotations
 
+import select
 import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from recorder.capture import layout
+from recorder.capture.pace import CALM, HASTY, SEALING_PAUSED
 from recorder.errors import DiskFull, RecorderError
 
 _RESTARTS = 3
 """How often a process that dies over one segment is started again before the next attempt."""
+_HANGS = 2
+"""How often one may say nothing for its whole time."""
+PATIENCE_S = 60.0
+"""Time for any request; on top of it a byte of journal has a share, of a very slow machine."""
+_BYTES_PER_S = 256 << 10
+_DEATH_S = 10.0
+_PAUSE_LOOK_S = 0.2
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, omit_defaults=True):
     """One line of the sealer's standard output."""
 
-    segment: int
     file: str | None = None
     error: str | None = None
     is_disk_full: bool = False
+    removed: int = 0
+
+
+class Retain(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How long sealed segments are kept; None: for ever."""
+
+    days: float | None = None
+    max_bytes: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.days is not None or self.max_bytes is not None
+
+
+class Hang(Exception):
+    """The process says nothing."""
 
 
 class SealerProcess:
     """A queue of segment numbers and the process that works through it.
 
     Attributes:
-        sealed: segments sealed so far.
+        sealed: segments sealed so far; sealed_bytes: of their files, journal_bytes: of what they
+            were sealed from. removed: segments deleted by retention.
         failure: why the first of the waiting segments could not be sealed, None if all is well.
     """
 
-    def __init__(self, root: Path, *, lock_fd: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        lock_fd: int,
+        retain: Retain | None = None,
+        pace: Callable[[], int] = lambda: CALM,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._root = root
         self._lock_fd = lock_fd  # inherited: LOCK stays held while an orphan still writes
+        self._retain = retain or Retain()
+        self._pace = pace
+        self._patience_s = patience_s
         self._queue: deque[int] = deque()
         self._changed = threading.Condition()
         self._due = False  # something was submitted since the last attempt began
+        self._wanted_room = 0
         self._finishing = False
         self._abandoned = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._stuck: subprocess.Popen[bytes] | None = None  # killed, and still there
         self._thread: threading.Thread | None = None
-        self.sealed = 0
+        self._is_hasty = False
+        self._notes: list[str] = []
+        self.sealed = self.sealed_bytes = self.journal_bytes = self.removed = 0
         self.failure: RecorderError | None = None
 
     @property
@@ -59,15 +101,30 @@ class SealerProcess:
         """Segments submitted and not yet sealed."""
         return len(self._queue)
 
+    def take_notes(self) -> list[str]:
+        """Return what a person should know, a sentence each, since the last call."""
+        with self._changed:
+            notes, self._notes = self._notes, []
+        return notes
+
     def submit(self, segment: int) -> None:
         """Queue a finished journal segment; starts the process with the first one."""
         with self._changed:
             self._queue.append(segment)
             self._due = True
-            self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sealing", daemon=True)
-                self._thread.start()
+            self._start_thread()
+
+    def make_room(self, wanted: int) -> None:
+        """Have the oldest sealed segments deleted until so many bytes are free; returns at once."""
+        with self._changed:
+            self._wanted_room = wanted
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="sealing", daemon=True)
+            self._thread.start()
 
     def wait_below(self, backlog: int) -> None:
         """Wait until fewer than `backlog` segments wait, or sealing has failed."""
@@ -75,7 +132,10 @@ class SealerProcess:
             self._changed.wait_for(lambda: len(self._queue) < backlog or self.failure is not None)
 
     def finish(self) -> None:
-        """Seal everything submitted (also what failed before), then end the process."""
+        """Seal everything submitted (also what failed before), then end the process.
+
+        A process that hangs is given its time and killed, twice; what it leaves stays a journal.
+        """
         with self._changed:
             self._finishing = True
             self._changed.notify_all()
@@ -100,20 +160,47 @@ class SealerProcess:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._due or self._finishing)
+                self._changed.wait_for(lambda: self._due or self._finishing or self._wanted_room)
                 self._due, is_last = False, self._finishing
+                room, self._wanted_room = self._wanted_room, 0
+            if room and not is_last:
+                self._remove(b"room %d" % room)
             # Later segments need this one's checkpoint: the first that fails holds them all back.
             while self._seal_first():
-                pass
+                if self._retain and not self._abandoned:
+                    self._remove(b"retain")
+                if self._wanted_room and not is_last:
+                    self._due = True
+                    break
             if is_last:
                 return
+
+    def _remove(self, request: bytes) -> None:
+        try:
+            answer = self._ask(request, self._patience_s)
+        except Hang:
+            answer = None
+        if answer is None:
+            self._bury()
+            return
+        with self._changed:
+            self.removed += answer.removed
+            if answer.removed:
+                self._notes.append(f"{answer.removed} of the oldest segments were let go")
+            if answer.error is not None:
+                self._notes.append(f"old segments could not be let go: {answer.error}")
 
     def _seal_first(self) -> bool:
         """Seal the first waiting segment; tell whether there was one and that succeeded."""
         with self._changed:
+            while self._pace() >= SEALING_PAUSED and not self._finishing:
+                self._is_hasty |= self._pace() >= HASTY
+                self._changed.wait(_PAUSE_LOOK_S)
             if not self._queue:
                 return False
             segment = self._queue[0]
+            if len(self._queue) == 1 and self._pace() == CALM:
+                self._is_hasty = False
         failure = self._seal(segment)
         with self._changed:
             if not self._abandoned:
@@ -125,15 +212,28 @@ class SealerProcess:
         return failure is None
 
     def _seal(self, segment: int) -> RecorderError | None:
-        said, kind = "it died", RecorderError
+        size = self._size(layout.journal_path(self._root, segment))
+        patience_s = self._patience_s + size / _BYTES_PER_S
+        said, kind, hangs = "it died", RecorderError, 0
+        request = b"seal %d hasty" % segment if self._is_hasty else b"seal %d" % segment
         for _ in range(1 + _RESTARTS):
-            if self._abandoned:
+            if self._abandoned or self._stuck is not None:
                 break
-            answer = self._ask(segment)
+            try:
+                answer = self._ask(request, patience_s)
+            except Hang:
+                said, hangs = f"it said nothing for {patience_s:.0f} s", hangs + 1
+                self._bury()
+                if hangs == _HANGS:
+                    break
+                continue
             if answer is None:
                 self._bury()
                 continue
             if answer.error is None:
+                if answer.file is not None:
+                    self.sealed_bytes += self._size(self._root / answer.file)
+                    self.journal_bytes += size
                 return None
             said = answer.error
             kind = DiskFull if answer.is_disk_full else RecorderError
@@ -144,24 +244,43 @@ class SealerProcess:
             f"nothing is recording"
         )
 
-    def _ask(self, segment: int) -> Answer | None:
-        """Send one segment and wait for its answer; None where the process died."""
+    @staticmethod
+    def _size(path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except OSError:
+            return 0
+
+    def _ask(self, request: bytes, patience_s: float) -> Answer | None:
+        """Send a request and wait for its answer; None where the process died.
+
+        Raises:
+            Hang: there is no answer in time.
+        """
+        if self._stuck is not None and self._stuck.poll() is None:
+            raise Hang
+        self._stuck = None
         try:
             if self._process is None:
                 self._process = self._start()
             process = self._process
             if process.stdin is None or process.stdout is None:
                 return None
-            process.stdin.write(b"%d\n" % segment)
+            process.stdin.write(request + b"\n")
             process.stdin.flush()
+            answers = select.poll()
+            answers.register(process.stdout, select.POLLIN)
+            if not answers.poll(patience_s * 1000):
+                raise Hang
             line = process.stdout.readline()
             return msgspec.json.decode(line, type=Answer) if line else None
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError, msgspec.MsgspecError):
             return None
 
     def _start(self) -> subprocess.Popen[bytes]:
+        retain = msgspec.json.encode(self._retain).decode()
         return subprocess.Popen(
-            [sys.executable, "-m", "recorder.capture.sealer", str(self._root)],
+            [sys.executable, "-m", "recorder.capture.sealer", str(self._root), retain],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(self._lock_fd,),
@@ -174,15 +293,21 @@ class SealerProcess:
         if process is None:
             return
         process.kill()
-        with suppress(OSError):  # its end of the pipe may be closed already
-            process.communicate()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # its end of the pipe may be closed already
+                    pipe.close()
+        try:
+            process.wait(_DEATH_S)
+        except subprocess.TimeoutExpired:
+            self._stuck = process  # in a system call of a dead disk: two must not seal at once
 
     def _end_process(self) -> None:
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return
         try:
-            process.communicate(b"quit\n", timeout=10)
+            process.communicate(b"quit\n", timeout=_DEATH_S)
+            self._process = None
         except (OSError, ValueError, subprocess.TimeoutExpired):
-            process.kill()
-            process.wait()
+            self._bury()

@@ -8,6 +8,8 @@ frames (the caller does), to read a clock, and to block the caller on the disk.
 from __future__ import annotations
 
 import os
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +17,17 @@ from typing import Any
 
 import msgspec
 
-from recorder.capture.appender import Appender
-from recorder.capture.creation import cannot_write, discard, open_for_writing
+from recorder.capture.appender import Appender, AppenderOptions
+from recorder.capture.creation import discard, open_for_writing
 from recorder.capture.digest import EventDigest
+from recorder.capture.forecast import DiskForecast, Forecast
 from recorder.capture.journal import MAX_PAYLOAD_BYTES
 from recorder.capture.options import Loss, WriterOptions
+from recorder.capture.pace import CALM
+from recorder.capture.refusals import cannot_write
 from recorder.capture.roll import Roller
-from recorder.capture.sealer_process import SealerProcess
+from recorder.capture.room import Disk, Room
+from recorder.capture.sealer_process import Retain, SealerProcess
 from recorder.capture.status import StatusFile
 from recorder.errors import RecorderError
 from recorder.frame import Frame
@@ -30,6 +36,10 @@ __all__ = ["CaptureWriter", "CloseReport", "Loss", "WriterOptions"]
 
 _BACKLOG_SEGMENTS = 8
 """How many unsealed segments `wait_for_room` lets pile up before it waits for the sealer."""
+
+
+_NOTES_SHOWN = 10
+"""In `status.json`."""
 
 
 class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +72,17 @@ class CaptureWriter:
         venue: str = "okx",
         note: str | None = None,
         reproducible: bool = False,
+        disk: Disk | None = None,
     ) -> None:
         """Create the capture, or recover and continue it.
+
+        Args:
+            disk: the system calls to use; a test passes one that fails.
 
         Raises:
             CaptureExists: something is there and `append` is false.
             NotACapture: `append` to a directory that is none. UsageError: it is locked.
-            DiskFull, RecorderError: it cannot be created.
+            DiskFull, DiskFailed, UsageError: it cannot be created.
         """
         self.path = Path(path)
         self.options = options or WriterOptions()
@@ -85,7 +99,17 @@ class CaptureWriter:
         self._next_connection = self._opened.connection
         self._closed = self._congested = False
         self._extra_status: dict[str, Any] = {}
-        self._sealer = SealerProcess(self.path, lock_fd=self._opened.lock_fd)
+        self._notes: deque[str] = deque(maxlen=_NOTES_SHOWN)
+        self._untold: list[str] = []
+        self._began = time.monotonic()
+        self._disk = disk or Disk()
+        self._forecast = Forecast(self.path)
+        self._sealer = SealerProcess(
+            self.path,
+            lock_fd=self._opened.lock_fd,
+            retain=Retain(days=self.options.retain_days, max_bytes=self.options.retain_bytes),
+            pace=self._pace,
+        )
         try:
             self._appender = self._start()
         except OSError as error:
@@ -95,6 +119,10 @@ class CaptureWriter:
 
     def _start(self) -> Appender:
         options = self.options
+        room = Room(self.path, self._disk, keep_free=options.keep_free)
+        room.require()
+        room.take_reserve()
+        is_block = options.journal == "block"
         return Appender(
             self.path,
             capture_id=self.header.id,
@@ -104,10 +132,28 @@ class CaptureWriter:
                 segment_ns=round(options.segment_seconds * 1e9),
                 segment_bytes=options.segment_bytes,
             ),
-            sync_s=options.sync_ms / 1000,
-            compress=options.compress_journal,
+            options=AppenderOptions(
+                sync_s=options.sync_ms / 1000,
+                flush_s=options.flush_ms / 1000 if is_block else None,
+                compress=is_block or options.compress_journal,
+                on_full=options.on_disk_full,
+                queue_bytes=options.queue_bytes,
+                wait_bytes=options.wait_bytes,
+            ),
             on_retired=self._sealer.submit,
+            disk=self._disk,
+            room=room,
+            on_shortage=self._make_room,
         )
+
+    def _pace(self) -> int:
+        # While the disk is full, sealing makes room: a segment takes a fifth of its journal.
+        appender = self._appender
+        return CALM if appender.is_waiting else appender.pace.level
+
+    def _make_room(self, wanted: int) -> None:
+        if self.options.on_disk_full == "ring":
+            self._sealer.make_room(wanted)
 
     # --- state -----------------------------------------------------------------------------
 
@@ -133,7 +179,7 @@ class CaptureWriter:
 
     @property
     def queued_bytes(self) -> int:
-        """Payload bytes handed over and not yet written."""
+        """Memory taken by frames that are handed over and not yet written, in bytes."""
         return self._appender.queued_bytes
 
     @property
@@ -145,6 +191,21 @@ class CaptureWriter:
     def sealing_failure(self) -> RecorderError | None:
         """Why segments stay in the journal for now, None if all is well; nothing is lost by it."""
         return self._sealer.failure
+
+    @property
+    def forecast(self) -> DiskForecast:
+        """What is free on the disk, and how long it lasts; `str()` is a sentence."""
+        try:
+            free = max(self._disk.free_bytes(self.path) - self.options.keep_free, 0)
+        except OSError:
+            free = None
+        return self._forecast.now(
+            free=free,
+            seconds=time.monotonic() - self._began,
+            written=self._appender.written_bytes,
+            journal_bytes=self._sealer.journal_bytes,
+            sealed_bytes=self._sealer.sealed_bytes,
+        )
 
     @property
     def congested(self) -> bool:
@@ -165,8 +226,6 @@ class CaptureWriter:
             DiskFull, RecorderError: an earlier write failed; nothing more is taken.
             ValueError: numbers do not continue at `next_seq`, or a payload is too large.
         """
-        if self._appender.failure is not None:
-            raise self._appender.failure
         if self._closed:
             raise ValueError(f"write to the closed capture {self.path}")
         seq, connection, size = self._next_seq, self._next_connection, 0
@@ -184,7 +243,10 @@ class CaptureWriter:
         if seq == self._next_seq:
             return
         self._next_seq, self._next_connection = seq, connection
+        # Also after a failure: what cannot be kept gets its `lost` row.
         self._appender.hand_over(frames, size)
+        if self._appender.failure is not None:
+            raise self._appender.failure
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything handed over is written (not: durable).
@@ -195,6 +257,7 @@ class CaptureWriter:
         """
         target = self._next_seq - 1
         appender = self._appender
+        appender.hurry()
         if not appender.wait(lambda: appender.written_seq >= target, timeout):
             raise TimeoutError(f"frames up to {target} were not written within {timeout} s")
         if appender.failure is not None:
@@ -213,7 +276,18 @@ class CaptureWriter:
 
     def take_losses(self) -> list[Loss]:
         """Return the losses since the last call; their `lost` rows are in the capture already."""
-        return []
+        return self._appender.take_losses()
+
+    def take_notes(self) -> list[str]:
+        """Return what happened to the disk since the last call, in order, a sentence each."""
+        self._gather_notes()
+        told, self._untold = self._untold, []
+        return told
+
+    def _gather_notes(self) -> None:
+        fresh = [*self._appender.take_notes(), *self._sealer.take_notes()]
+        self._untold += fresh
+        self._notes += fresh
 
     def set_status(self, status: Mapping[str, Any]) -> None:
         """Add fields (e.g. `connections`) to what `status.json` shows from now on."""
@@ -285,12 +359,17 @@ class CaptureWriter:
 
     def _status_now(self) -> dict[str, Any]:
         appender = self._appender
+        self._gather_notes()
         return {
             "pid": os.getpid(),
             "seq": self._next_seq - 1,
             "written_seq": appender.written_seq,
             "durable_seq": appender.durable_seq,
             "queue": appender.queued_bytes,
+            "unsynced": appender.unsynced_bytes,
+            "pace": "waiting for room" if appender.is_waiting else appender.pace.name,
+            "disk": self.forecast,
+            "notes": list(self._notes),
             "segment": appender.segment,
             "unsealed_segments": self._sealer.waiting,
             "sealing_failure": None if self._sealer.failure is None else str(self._sealer.failure),

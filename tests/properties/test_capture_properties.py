@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.capture.appender import Appender
+from recorder.capture.appender import Appender, AppenderOptions
 from recorder.capture.batch import index_of
 from recorder.capture.creation import open_for_writing
 from recorder.capture.digest import FrameDigest
@@ -61,8 +61,7 @@ def write(
         segment=0,
         next_seq=0,
         roller=Roller(segment_ns=segment_ns, segment_bytes=size),
-        sync_s=1,
-        compress=chunk % 2 == 0,
+        options=AppenderOptions(sync_s=1, compress=chunk % 2 == 0),
         on_retired=retired.append,
     )
     for start in range(0, len(frames), chunk):

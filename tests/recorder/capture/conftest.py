@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.capture.appender import Appender
+from recorder.capture.appender import Appender, AppenderOptions
 from recorder.capture.creation import open_for_writing
 from recorder.capture.roll import Roller
 from recorder.capture.seal import Sealer
@@ -145,8 +145,7 @@ def build() -> Build:
             segment=opened.segment,
             next_seq=frames[0].seq if frames else 0,
             roller=Roller(segment_ns=segment_ns, segment_bytes=segment_bytes),
-            sync_s=0.05,
-            compress=compress,
+            options=AppenderOptions(sync_s=0.05, compress=compress),
             on_retired=retired.append,
         )
         for start in range(0, len(frames), chunk):
