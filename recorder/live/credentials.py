@@ -11,9 +11,12 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from recorder.errors import CredentialsError, UsageError
+from recorder.errors import CredentialsError, UrlError, UsageError
+from recorder.live.dial import is_loopback
 from recorder.okx.auth import Credentials
+from recorder.okx.hosts import Hosts
 
 VARIABLES = ("OKX_API_KEY", "OKX_SECRET_KEY", "OKX_PASSPHRASE")
 """Where key, secret and passphrase are looked for; the same with `_FILE` names a file."""
@@ -49,6 +52,20 @@ def credentials_from_environment(
     finally:
         values.clear()  # a traceback with local variables shows none of them
     raise CredentialsError(problem)
+
+
+def keep_secrets_off_the_wire(hosts: Hosts) -> None:
+    """Refuse to send a login unencrypted to another machine.
+
+    Raises:
+        UrlError: the address is such a one.
+    """
+    parts = urlsplit(hosts.websocket)
+    if parts.scheme != "wss" and not is_loopback(parts.hostname or ""):
+        raise UrlError(
+            f"expected a wss:// address to log in at, received {hosts.websocket}, where key and "
+            f"passphrase would be readable on the way; use wss://, or leave out --private"
+        )
 
 
 def _value(environ: Mapping[str, str], name: str, notify: Callable[[str], None]) -> str:

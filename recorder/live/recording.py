@@ -12,22 +12,23 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
 from recorder.capture.writer import CaptureWriter, CloseReport, WriterOptions
-from recorder.errors import ExitCode, UrlError
+from recorder.errors import ExitCode
 from recorder.live.client import Client, route_to_endpoints
 from recorder.live.config import Limits, LinkOptions
-from recorder.live.credentials import credentials_from_environment
-from recorder.live.dial import is_loopback
+from recorder.live.credentials import (
+    credentials_from_environment,
+    keep_secrets_off_the_wire,
+)
 from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, RecordReport, refusal_row
 from recorder.live.resnapshot import RESNAPSHOT_HOURS
 from recorder.okx.auth import Credentials
-from recorder.okx.hosts import Hosts, hosts_at, hosts_of
+from recorder.okx.hosts import hosts_at, hosts_of
 from recorder.okx.subscription import Subscription, parse_subscription
 from recorder.strategy import handler_of
 
@@ -105,7 +106,7 @@ async def record(
         else hosts_at(url, demo_trading=demo_trading)
     )
     if private:
-        _keep_secrets_off_the_wire(hosts)
+        keep_secrets_off_the_wire(hosts)
     limits = Limits(
         duration=duration,
         frames=frames,
@@ -181,20 +182,6 @@ async def record(
     closed = await asyncio.to_thread(pipeline.close)
     pipeline.tell()
     return _report(pipeline, client, closed, seconds)
-
-
-def _keep_secrets_off_the_wire(hosts: Hosts) -> None:
-    """Refuse to send a login unencrypted to another machine.
-
-    Raises:
-        UrlError: the address is such a one.
-    """
-    parts = urlsplit(hosts.websocket)
-    if parts.scheme != "wss" and not is_loopback(parts.hostname or ""):
-        raise UrlError(
-            f"expected a wss:// address to log in at, received {hosts.websocket}, where key and "
-            f"passphrase would be readable on the way; use wss://, or record without --private"
-        )
 
 
 def _harmless(tell: Callable[[T], None]) -> Callable[[T], None]:

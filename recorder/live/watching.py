@@ -19,8 +19,10 @@ from recorder.event import Event
 from recorder.frame import Frame
 from recorder.live.client import Client, route_to_endpoints
 from recorder.live.config import Limits, LinkOptions
+from recorder.live.credentials import credentials_from_environment, keep_secrets_off_the_wire
 from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
+from recorder.okx.auth import Credentials
 from recorder.okx.hosts import Hosts, hosts_at, hosts_of
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.session import Refusal
@@ -37,6 +39,8 @@ def watch(
     url: str | None = None,
     region: str = "global",
     demo_trading: bool = False,
+    private: bool = False,
+    credentials: Credentials | None = None,
     instruments_file: str | os.PathLike[str] | None = None,
     duration: float | None = None,
     frames: int | None = None,
@@ -60,6 +64,8 @@ def watch(
         subscriptions: `Subscription`s, or texts such as `books:BTC-USDT` or `books:BTC-*-SWAP`.
         url: base address such as `ws://127.0.0.1:8765/ws/v5`; None means the venue.
         region: `global`, `us` or `eea`; demo_trading: the venue's demo.
+        private: log in where a channel needs it; credentials: to log in with, None takes those
+            of the environment (`live.credentials`).
         instruments_file: look patterns up here instead of asking REST.
         duration: seconds from the first ack; frames: received text messages; until_closed: end
             when the venue closed every socket. The first limit that is reached ends the loop.
@@ -73,12 +79,15 @@ def watch(
             reached in time or refuses for good.
     """
     wanted = [parse_subscription(item) if isinstance(item, str) else item for item in subscriptions]
-    route_to_endpoints(wanted)
+    route_to_endpoints(wanted, private=private)
     hosts = (
         hosts_of(region, demo_trading=demo_trading)
         if url is None
         else hosts_at(url, demo_trading=demo_trading)
     )
+    if private:
+        credentials = credentials or credentials_from_environment(os.environ, notify=notify)
+        keep_secrets_off_the_wire(hosts)
     limits = Limits(
         duration=duration,
         frames=frames,
@@ -90,6 +99,7 @@ def watch(
         hosts,
         limits=limits,
         link=link or LinkOptions(),
+        credentials=credentials if private else None,
         instruments_file=instruments_file,
         number=number,
         notify=notify,
@@ -111,6 +121,7 @@ class Watch:
         *,
         limits: Limits,
         link: LinkOptions,
+        credentials: Credentials | None,
         instruments_file: str | os.PathLike[str] | None,
         number: type,
         notify: Callable[[str], None],
@@ -121,6 +132,7 @@ class Watch:
         self._hosts = hosts
         self._limits = limits
         self._link = link
+        self._credentials = credentials
         self._instruments_file = instruments_file
         self._notify = notify
         self._stop = stop
@@ -178,6 +190,7 @@ class Watch:
             on_progress=lambda _: None,
             queued_bytes=lambda: waiting.bytes,
             set_status=lambda _: None,
+            credentials=self._credentials,
         )
 
     async def _pass_on(self, stop: asyncio.Event) -> None:
