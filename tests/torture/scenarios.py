@@ -17,8 +17,9 @@ from recorder.capture.seal import Sealer
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.errors import DiskFull, RecorderError
 from recorder.frame import Frame
-from tests.torture.frames import frames as make_frames
+from tests.torture import receiver
 from tests.torture.frames import frame as make_frame
+from tests.torture.frames import frames as make_frames
 from tests.torture.zygote import Marks
 
 ROWS_A_SEGMENT = 60
@@ -56,7 +57,9 @@ class ThreadSealer:
             try:
                 sealer.seal(self._queue[0])
             except (RecorderError, OSError) as error:
-                kind = DiskFull if isinstance(error, OSError) and error.errno == 28 else RecorderError
+                kind = (
+                    DiskFull if isinstance(error, OSError) and error.errno == 28 else RecorderError
+                )
                 self.failure = kind(str(error))
                 return
             self._queue.pop(0)
@@ -113,3 +116,8 @@ def warm_up() -> None:
     """Import lazily imported things before the first fork."""
     warnings.simplefilter("ignore")
     make_frames(1, 0, 10)
+
+
+def receive(root: Path, marks: Marks, *, log: str, **how: Any) -> str:
+    """Record what a sender process sends, in an event loop, until it is done."""
+    return receiver.receive(root, Path(log), **how)

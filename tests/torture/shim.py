@@ -49,6 +49,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         kind: `none`, `kill`, `torn` (a part of the write, then SIGKILL), `cut` (power), `error`.
         at: number of the call, from 1. calls: names that count; None means all.
         lasting: the error comes at every later counted call, too; `spell` limits how many.
+        cut_at: with `error`: the power is cut at this call; what a failed sync was to make durable
+            is gone then, whatever later syncs of that file said.
         seed: for what is left of unsynced data. remains: directory that a cut leaves its disk in.
     """
 
@@ -58,6 +60,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     error: int = errno.EIO
     lasting: bool = False
     spell: int = 0
+    cut_at: int = 0
     seed: int = 0
     remains: str = ""
 
@@ -72,6 +75,8 @@ class Shim:
         self._lock = threading.RLock()
         self._paths: dict[int, str] = {}
         self._synced: dict[int, bytes] = {}  # inode: content at its last fsync
+        self._dropped: dict[int, list[tuple[int, int]]] = {}  # inode: what a failed sync lost
+        self._has_cut = fault.kind == "cut" or fault.cut_at > 0
         self._names: dict[str, dict[str, int]] = {}  # directory: names at its last fsync
         self.calls = 0
         self._real: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in COUNTED}
@@ -108,7 +113,10 @@ class Shim:
                     self._tell(self.calls, f"{name} {path[len(self._root) :]}")
                     if self.calls == fault.at:
                         self._strike(name, args)
+                    if self.calls == fault.cut_at:
+                        self._cut()
                     if self._has_error():
+                        self._drop(name, path)
                         raise OSError(fault.error, os.strerror(fault.error), path)
                 result = real(*args, **kwargs)
                 self._note(name, path, result)
@@ -133,18 +141,28 @@ class Shim:
     def _note(self, name: str, path: str, result: Any) -> None:
         if name == "open":
             self._paths[result] = path
-        elif name in ("fsync", "fdatasync") and self._fault.kind == "cut":
+        elif name in ("fsync", "fdatasync") and self._has_cut:
             if os.path.isdir(path):
                 self._note_names(path)
             elif os.path.exists(path):
                 self._note_content(path)
 
+    def _drop(self, name: str, path: str) -> None:
+        """After a failed sync the system calls its pages clean, and never writes them."""
+        if self._has_cut and name in ("fsync", "fdatasync") and os.path.isfile(path):
+            inode, size = os.stat(path).st_ino, os.stat(path).st_size
+            span = len(self._synced.get(inode, b"")), size
+            self._dropped.setdefault(inode, []).append(span)
+
     def _note_content(self, path: str) -> None:
-        if self._fault.kind == "cut":
-            self._synced[os.stat(path).st_ino] = Path(path).read_bytes()
+        if self._has_cut:
+            inode, content = os.stat(path).st_ino, bytearray(Path(path).read_bytes())
+            for start, end in self._dropped.get(inode, ()):
+                content[start:end] = bytes(len(content[start:end]))
+            self._synced[inode] = bytes(content)
 
     def _note_names(self, folder: str) -> None:
-        if self._fault.kind == "cut":
+        if self._has_cut:
             self._names[folder] = {e.name: e.inode() for e in os.scandir(folder)}
 
     def _strike(self, name: str, args: tuple[Any, ...]) -> None:
@@ -154,9 +172,13 @@ class Shim:
             length = random.Random(self._fault.seed).randrange(len(data) + 1)
             self._real["write"](args[0], data[:length])
         if kind == "cut":
-            self._leave_remains(Path(self._fault.remains))
-        if kind in ("kill", "torn", "cut"):
+            self._cut()
+        if kind in ("kill", "torn"):
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _cut(self) -> None:
+        self._leave_remains(Path(self._fault.remains))
+        os.kill(os.getpid(), signal.SIGKILL)
 
     # --- power cut -------------------------------------------------------------------------
 
@@ -183,7 +205,7 @@ class Shim:
                 self._remain(path, target / name)
                 continue
             content = self._synced.get(inode, b"")
-            if now.get(name) == inode:
+            if now.get(name) == inode and inode not in self._dropped:
                 content = self._content(content, path.read_bytes())
             (target / name).write_bytes(content)
             (target / name).chmod(0o644)

@@ -109,9 +109,7 @@ def sweep_recording(
                 f"left in {left}\n{outcome.said}"
             ) from error
         lost = max(outcome.handed + 1 - verdict.next_seq, 0)
-        found.append(
-            Hit(at=k, call=outcome.last_call, lost=lost, outcome=outcome, verdict=verdict)
-        )
+        found.append(Hit(at=k, call=outcome.last_call, lost=lost, outcome=outcome, verdict=verdict))
     return found
 
 

@@ -87,9 +87,12 @@ class Zygote:
         self._send(msgspec.json.encode(msgspec.structs.replace(experiment, paused=True)))
         return int(self._line())
 
-    def go(self) -> Outcome:
-        """Let the waiting child run; return how it ended."""
+    def release(self) -> None:
+        """Let the waiting child run."""
         self._send(b"go")
+
+    def outcome(self) -> Outcome:
+        """Wait until the released child has ended; return how."""
         return msgspec.json.decode(self._line(), type=Outcome)
 
     def _send(self, line: bytes) -> None:
