@@ -115,7 +115,7 @@ def remove_unheld(root: Path, path: str, *more: Path) -> bool:
             locks.append(fd)
             with suppress_unsupported():
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for other in (file, *more):
+        for other in (*more, file):  # the file last: while it is there, this is tried again
             other.unlink(missing_ok=True)
         layout.fsync_directory(file.parent)
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from recorder.capture import layout
 from recorder.capture.block import Selection
-from recorder.capture.segment import SegmentReader
+from recorder.capture.segment import SegmentReader, last_segment
 from recorder.capture.snapshot import (
     JournalSource,
     SealedSource,
@@ -85,7 +85,7 @@ def vanished_behind(snapshot: Snapshot) -> Damage | None:
     first, last = snapshot.vanished
     source = snapshot.sources[-1] if snapshot.sources else None
     if isinstance(source, SealedSource):
-        first = max(first, _last_segment_in(snapshot, source) + 1)
+        first = max(first, last_segment(snapshot.root, source.path, source.segment) + 1)
         if first > last:
             return None
     which = f"segment {first}" if first == last else f"segments {first} to {last}"
@@ -98,19 +98,6 @@ def vanished_behind(snapshot: Snapshot) -> Damage | None:
         segment=first,
         first_seq=source.last_seq + 1 if isinstance(source, SealedSource) else None,
     )
-
-
-def _last_segment_in(snapshot: Snapshot, source: SealedSource) -> int:
-    """Return the number of the last segment in a sealed file: its own, unless it is a joined one.
-
-    Of a file that cannot be read nobody knows; then more may be called missing than is.
-    """
-    try:
-        reader = SegmentReader(snapshot.root, source.path, source.segment)
-    except (Damage, FileNotFoundError):
-        return source.segment
-    reader.close()
-    return reader.meta.last_segment
 
 
 def missing_by_name(snapshot: Snapshot) -> Iterator[Damage]:

@@ -64,7 +64,7 @@ def read_mark(root: Path) -> Mark | None:
         return None
     try:
         mark = msgspec.json.decode(content, type=Mark)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):
         return None
     return mark if mark.check == _check(mark) and mark.format <= layout.FORMAT else None
 

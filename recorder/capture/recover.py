@@ -18,7 +18,7 @@ from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture
 from recorder.capture.salvage import Repair, quarantine, set_aside
 from recorder.capture.seal import Sealer, file_hash, last_connection_before
-from recorder.capture.segment import SegmentReader
+from recorder.capture.segment import SegmentReader, last_segment
 from recorder.capture.serve import Problem, ReadReport
 from recorder.errors import Damage, DiskFull, ExitCode, RecorderError
 
@@ -95,7 +95,7 @@ def recover_locked(root: Path) -> RecoverReport:
         for segment in layout.list_journals(root)
         if not _finish_sealed(root, header.id, segment, report)
     ]
-    done = {name.segment for name in layout.list_sealed(root)}
+    done = [last_segment(root, n.path, n.segment) for n in layout.list_sealed(root)[-1:]]
     # A number is never used again, not even that of a sealed segment that has vanished.
     proven = max(layout.list_checkpoints(root), default=0) - 1
     highest = max([proven, *done, *journals])

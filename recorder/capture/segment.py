@@ -183,6 +183,7 @@ class SegmentReader:
     def __init__(self, root: Path, path: str, segment: int) -> None:
         self._path = path
         self._segment = segment
+        self._hold = -1
         self._hold = hold_file(root / path)
         try:
             self._file = pq.ParquetFile(
@@ -276,6 +277,19 @@ class SegmentReader:
             return found
         except Exception as error:
             raise self._damage(_cause_of(error)) from error
+
+
+def last_segment(root: Path, path: str, segment: int) -> int:
+    """Return the number of the last segment in a sealed file: its own, unless it is a joined one.
+
+    Of a file that cannot be read nobody knows: its own.
+    """
+    try:
+        reader = SegmentReader(root, path, segment)
+    except (Damage, FileNotFoundError):
+        return segment
+    reader.close()
+    return reader.meta.last_segment
 
 
 def _cause_of(error: Exception) -> str:
