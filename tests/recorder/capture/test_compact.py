@@ -181,7 +181,7 @@ def test_originals_stay_where_the_joined_file_is_damaged(
 
 
 def test_a_damaged_segment_is_not_joined(capture: tuple[Path, list[Frame]]) -> None:
-    root, frames = capture
+    root, _ = capture
     victim = root / Capture(root).snapshot().sealed[1].path
     content = bytearray(victim.read_bytes())
     content[len(content) // 4] ^= 1
@@ -206,10 +206,11 @@ def test_a_hole_is_not_crossed(capture: tuple[Path, list[Frame]]) -> None:
 
 def test_a_date_is_not_crossed(tmp_path: Path, make_frames: Any, build: Any) -> None:
     frames = make_frames(400, step_ns=6 * 3600 * NS_PER_SECOND // 100)  # a day is 400 frames
+    half_a_day = 12 * 3600 * NS_PER_SECOND
     shifted = [
-        Frame(f.seq, f.ts_recv + 12 * 3600 * NS_PER_SECOND, f.ts_mono, f.connection, f.kind, f.payload)
+        Frame(f.seq, f.ts_recv + half_a_day, f.ts_mono, f.connection, f.kind, f.payload)
         for f in frames
-    ]  # fmt: skip
+    ]
     build(tmp_path / "c", shifted, segment_ns=3600 * NS_PER_SECOND)
     squeeze(tmp_path / "c", span_s=1e7)
     assert [(a, b) for _, a, b in segments(tmp_path / "c")] == [(0, 199), (200, 399)]
