@@ -35,7 +35,8 @@ class StatusFile:
         """Stop and remove the file: no recorder, no status."""
         self._stop.set()
         self._thread.join()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that refuses this has refused more, and told so
+            self._path.unlink(missing_ok=True)
 
     def _run(self) -> None:
         while not self._stop.wait(_EVERY_S):
