@@ -312,19 +312,22 @@ class Books:
         """Return the best book of an instrument, or of one channel of it; None where none is kept.
 
         Whole books come before broken or stale ones, then channels in the order of `PREFERENCE`,
-        then the book that changed last (redundant connections), then the lower connection.
+        then, of several connections, the book of the latest venue time, so that one which lags
+        never brings an older book into force; then the one that changed last, then the lower
+        connection.
         """
         books = self._of_instrument.get(instrument, ())
         if len(books) == 1 and channel is None:
             return books[0]
         best: Book | None = None
-        best_rank: tuple[bool, int, int, int] | None = None
+        best_rank: tuple[bool, int, int, int, int] | None = None
         for book in books:
             if channel is not None and book.channel != channel:
                 continue
             rank = (
                 not book.is_whole,
                 _RANK.get(book.channel, len(_RANK)),
+                -(book.ts_event or 0),
                 -book.seq,
                 book.connection,
             )

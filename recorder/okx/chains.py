@@ -43,6 +43,7 @@ class Integrity(msgspec.Struct, gc=False):
         unrecognized: frames nobody understood.
         books_match, books_mismatch, books_unproven: comparisons with the venue's book by REST
             that found it equal, found it different, or could not tell (`okx.comparison`).
+        dropped: books, connections or subscriptions forgotten because there were too many.
     """
 
     links: int = 0
@@ -56,6 +57,11 @@ class Integrity(msgspec.Struct, gc=False):
     books_match: int = 0
     books_mismatch: int = 0
     books_unproven: int = 0
+    dropped: int = 0
+
+
+CHAINS_MAX = 20_000
+"""Most books that are kept; the one that has been silent for longest makes room."""
 
 
 class Chain:
@@ -209,6 +215,9 @@ class Chains:
         return texts
 
     def _add(self, connection: int, channel: str, instrument: str) -> Chain:
+        if len(self._chains) >= CHAINS_MAX:
+            self._remove(min(self._chains.values(), key=_idle_longest).book)
+            self.integrity.dropped += 1
         chain = Chain(Book(instrument, channel, connection, number=self.number))
         self._chains[connection, channel, instrument] = chain
         self.books.add(chain.book)
@@ -313,3 +322,8 @@ class Chains:
         book.ts_event = saved.ts_event
         book.ts_recv = saved.ts_recv
         book.seq = saved.seq
+
+
+def _idle_longest(chain: Chain) -> tuple[int, int, str, str]:
+    book = chain.book
+    return (book.seq, book.connection, book.channel, book.instrument)

@@ -22,7 +22,7 @@ says the same as one from the start.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -287,13 +287,13 @@ class Comparisons:
 def instrument_asked_for(request: str) -> str | None:
     """Return the instrument whose book a request line asks for, None if it asks for none."""
     parts = request.split(" ")
-    if len(parts) < 2 or parts[0] != "GET" or urlsplit(parts[1]).path != BOOKS_PATH:
+    if len(parts) < 2 or parts[0] != "GET" or parts[1].partition("?")[0] != BOOKS_PATH:
         return None
     return _query(request, "instId")
 
 
 def _query(request: str, name: str) -> str | None:
-    values = parse_qs(urlsplit(request.split(" ")[1]).query).get(name)
+    values = parse_qs(request.split(" ")[1].partition("?")[2]).get(name)
     return values[0] if values else None
 
 

@@ -22,6 +22,7 @@ from recorder.event import (
     BookUpdate,
     Connected,
     ConnectFailed,
+    ConnectionCount,
     Disconnected,
     Event,
     Lost,
@@ -30,12 +31,14 @@ from recorder.event import (
     Subscribed,
     Unrecognized,
     Unsubscribed,
+    VenueError,
 )
 from recorder.frame import Frame, Kind
 from recorder.okx import checkpoint
 from recorder.okx.chains import Chains, Integrity
 from recorder.okx.checkpoint import ConnectionState
 from recorder.okx.comparison import Comparisons, instrument_asked_for
+from recorder.okx.ended import ended_by
 from recorder.okx.parser import parser_of
 from recorder.okx.responses import unrecognized
 
@@ -43,6 +46,11 @@ __all__ = ["Integrity", "Interpreter"]
 
 _REQUEST_BYTES = 4096
 """Longest request line remembered for its REST response."""
+
+_CONNECTIONS_MAX = 1_024
+_SUBSCRIPTIONS_MAX = 20_000
+"""Most that is remembered, of connections and of one's subscriptions; what is more is dropped,
+and counted. A recorder has a handful of sockets and OKX a few thousand instruments."""
 
 
 class _Connection:
@@ -76,6 +84,8 @@ class Interpreter:
             BookUpdate: self._chains.take,
             Subscribed: self._on_subscribed,
             Unsubscribed: self._on_unsubscribed,
+            VenueError: self._on_refused,
+            ConnectionCount: self._on_refused,
             RestResponse: self._on_rest,
             Connected: self._on_connected,
             Disconnected: self._on_disconnected,
@@ -116,8 +126,16 @@ class Interpreter:
     def _connection(self, number: int) -> _Connection:
         known = self._connections.get(number)
         if known is None:
+            if len(self._connections) >= _CONNECTIONS_MAX:
+                self._forget_one()
             known = self._connections[number] = _Connection()
         return known
+
+    def _forget_one(self) -> None:
+        """Make room for a connection: the oldest request without an end goes, then the oldest."""
+        never_open = (n for n, known in self._connections.items() if known.opened_mono is None)
+        del self._connections[min(never_open, default=min(self._connections))]
+        self.integrity.dropped += 1
 
     def _close(self, connection: int) -> None:
         self._connections.pop(connection, None)
@@ -159,8 +177,11 @@ class Interpreter:
     def _on_subscribed(self, frame: Frame, events: list[Event]) -> None:
         for event in events:
             if type(event) is Subscribed:
-                known = self._connection(frame.connection)
-                known.subscriptions[_canonical(event.argument)] = None
+                held = self._connection(frame.connection).subscriptions
+                if len(held) < _SUBSCRIPTIONS_MAX:
+                    held[_canonical(event.argument)] = None
+                else:
+                    self.integrity.dropped += 1
 
     def _on_unsubscribed(self, frame: Frame, events: list[Event]) -> None:
         for event in events:
@@ -171,6 +192,15 @@ class Interpreter:
                 known.subscriptions.pop(_canonical(event.argument), None)
             if event.instrument is not None:
                 self._chains.drop(frame.connection, event.channel, event.instrument)
+
+    def _on_refused(self, frame: Frame, events: list[Event]) -> None:
+        """Take back what had been accepted: an ack is not final."""
+        known = self._connections.get(frame.connection)
+        for event in events:
+            if known is not None and isinstance(event, VenueError | ConnectionCount):
+                held = map(msgspec.json.decode, known.subscriptions)
+                for argument in ended_by(event, held):
+                    known.subscriptions.pop(_canonical(argument), None)
 
     def _on_sent(self, frame: Frame) -> None:
         payload = frame.payload

@@ -185,6 +185,14 @@ def test_books_prefer_whole_then_channel_then_freshness_then_the_lower_connectio
         books["E"]
 
 
+def test_a_connection_that_lags_never_brings_an_older_book_into_force() -> None:
+    ahead, behind = kept("E", "books", 0, seq=10), kept("E", "books", 1, seq=11)
+    ahead.ts_event, behind.ts_event = 2_000, 1_000
+    assert Books([ahead, behind]).get("E") is ahead
+    behind.ts_event = 2_000
+    assert Books([ahead, behind]).get("E") is behind
+
+
 def test_books_iterate_in_one_order_whatever_the_insertion() -> None:
     held = [
         kept("A", "books", 1),

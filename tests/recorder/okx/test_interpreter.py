@@ -500,3 +500,40 @@ def test_a_fault_of_ours_is_an_event_too() -> None:
     assert events[0].reason == "interpreter fault: TypeError"  # type: ignore[attr-defined]
     assert tape.interpreter.integrity.unrecognized == 1
     assert tape.step(Kind.TEXT, "pong") != []
+
+
+@pytest.mark.parametrize(
+    ("message", "gone"),
+    [
+        ({"event": "error", "code": "60011", "msg": "Please log in"}, {"orders", "books-l2-tbt"}),
+        ({"event": "error", "code": "64004", "msg": "exclusive"}, {"books"}),
+        (
+            {"event": "error", "code": "60018", "msg": "Wrong URL or channel:trades, instId:ELM-U"},
+            {"trades"},
+        ),
+        ({"event": "channel-conn-count-error", "channel": "orders", "connCount": "30"}, {"orders"}),
+        ({"event": "channel-conn-count", "channel": "orders", "connCount": "3"}, set()),
+        ({"event": "error", "code": "64003", "msg": "fee tier"}, set()),
+        ({"event": "error", "code": "60012", "msg": "Illegal request"}, set()),
+    ],
+)
+def test_an_error_after_the_ack_takes_a_subscription_back(
+    message: dict[str, Any], gone: set[str]
+) -> None:
+    tape = Tape()
+    open_(tape, 4)
+    for channel in ("books", "books-l2-tbt", "trades", "orders"):
+        argument = {"channel": channel, "instId": "ELM-U"}
+        tape.step(Kind.TEXT, {"event": "subscribe", "arg": argument}, 4)
+    tape.step(Kind.TEXT, message, 4)
+    held = {argument["channel"] for argument in tape.interpreter.subscriptions(4)}
+    assert held == {"books", "books-l2-tbt", "trades", "orders"} - gone
+
+
+def test_what_is_remembered_is_bounded_and_what_is_dropped_is_counted() -> None:
+    tape = Tape()
+    for connection in range(3_000):
+        tape.step(Kind.SENT, {"GET": "/api/v5/public/time"}, connection)  # a request of ours
+        frame = Frame(10**6 + connection, 0, 0, connection, Kind.SENT, b"GET /x HTTP/1.1")
+        tape.interpreter.step(frame)
+    assert tape.interpreter.integrity.dropped == 3_000 - 1_024
