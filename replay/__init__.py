@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from replay.controls import Controls as Controls
     from replay.ladder import book_at as book_at
     from replay.player import PlayReport as PlayReport
     from replay.player import play as play
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from replay.sql import refresh as refresh
 
 _HOME = {
+    "Controls": "replay.controls",
     "PlayReport": "replay.player",
     "book_at": "replay.ladder",
     "connect": "replay.sql",

@@ -20,14 +20,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from recorder.clock import NS_PER_SECOND
 from recorder.errors import UsageError
 from recorder.frame import Kind
-
-Speed: TypeAlias = Fraction | None
-"""Data seconds per steady second, exact; None is as fast as possible."""
+from replay.pace import Speed
 
 SPIN_NS = 100_000
 """How long before a due time sleeping ends and spinning begins.
@@ -50,30 +48,6 @@ class Stamped(Protocol):
     def kind(self) -> Kind: ...
 
 
-def parse_speed(text: str | float | Fraction | None) -> Speed:
-    """Read `max`, `10`, `0.5`, `10x` (or a number from Python) as an exact speed; None is max.
-
-    Raises:
-        UsageError: it is neither `max` nor a number above 0.
-    """
-    if text is None or isinstance(text, Fraction):
-        speed = text
-    else:
-        # repr of a float is its shortest decimal form: 0.1 means one tenth here.
-        written = str(text).strip().lower()
-        if written == "max":
-            return None
-        try:
-            speed = Fraction(written.removesuffix("x"))
-        except (ValueError, ZeroDivisionError):
-            speed = Fraction(0)
-    if speed is not None and speed <= 0:
-        raise UsageError(
-            f"expected a speed as max or a number above 0 (10, 0.5, 10x), received {text!r}"
-        )
-    return speed
-
-
 class Schedule:
     """Due times of frames given in their order; reports the speed and the lag reached.
 
@@ -82,12 +56,20 @@ class Schedule:
     Args:
         speed: data seconds per steady second; None: every frame is due at once.
         max_gap: longest pause between two runs, ns of data time; None: as recorded.
+        rate: frames per second of data time, in the place of what their stamps say.
+
+    Attributes:
+        lag: how late the frame sent last was, ns; 0 at max.
     """
 
-    def __init__(self, speed: Speed = None, *, max_gap: int | None = None) -> None:
+    def __init__(
+        self, speed: Speed = None, *, max_gap: int | None = None, rate: Fraction | None = None
+    ) -> None:
         if max_gap is not None and max_gap < 0:
             raise UsageError(f"expected a longest pause of 0 s or more, received {max_gap} ns")
         self._max_gap = max_gap
+        self._rate = rate
+        self._paced = 0  # frames since the rate began to count
         self._set_speed(speed)
         self._anchor: tuple[int, int] | None = None  # steady, position
         self._paused = False
@@ -99,6 +81,7 @@ class Schedule:
         self._running_since: int | None = None
         self._ran = 0  # steady ns, pauses excluded
         self._max_lag = 0
+        self.lag = 0
 
     @property
     def speed(self) -> Speed:
@@ -139,8 +122,9 @@ class Schedule:
 
     def sent(self, now: int) -> None:
         """Note that the frame last given to `due` went out at `now`."""
-        if self._due is not None and now - self._due > self._max_lag:
-            self._max_lag = now - self._due
+        self.lag = 0 if self._due is None else max(now - self._due, 0)
+        if self.lag > self._max_lag:
+            self._max_lag = self.lag
         self._played += self._position - self._sent_position
         self._sent_position = self._position
 
@@ -166,6 +150,12 @@ class Schedule:
         if not self._paused:
             self._reanchor(now)
         self._set_speed(speed)
+
+    def let_go(self, now: int) -> None:
+        """Let the frame last given to `due` go at once; the schedule goes on from its position."""
+        if self._anchor is not None:
+            self._anchor = (now, self._position)
+        self._due = None
 
     def seek(self) -> None:
         """Forget the position: the next frame, wherever it lies, is due at once."""
@@ -193,7 +183,13 @@ class Schedule:
 
     def _advance(self, frame: Stamped) -> None:
         """Move the position to that of the next frame."""
-        if self._last is not None:
+        if self._rate is not None:
+            if self._last is not None:
+                # From the count, not from the frame before: nothing adds up.
+                before, self._paced = self._paced, self._paced + 1
+                per, count = self._rate.denominator * NS_PER_SECOND, self._rate.numerator
+                self._position += self._paced * per // count - before * per // count
+        elif self._last is not None:
             _, mono, wall = self._last
             step = frame.ts_mono - mono
             # A fall of the monotonic clock proves a new run whose row is not here (a filter).
@@ -226,7 +222,7 @@ class Pacer:
     """Wait for each frame's due time, synchronously: sleep to 100 us before it, then spin.
 
     Args:
-        speed, max_gap: see `Schedule`.
+        speed, max_gap, rate: see `Schedule`.
         clock: steady clock, ns.
         sleep: sleeps a number of seconds.
     """
@@ -236,10 +232,11 @@ class Pacer:
         speed: Speed = None,
         *,
         max_gap: int | None = None,
+        rate: Fraction | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self.schedule = Schedule(speed, max_gap=max_gap)
+        self.schedule = Schedule(speed, max_gap=max_gap, rate=rate)
         self._clock = clock
         self._sleep = sleep
 

@@ -5,6 +5,8 @@ Responsible for the two records and the exit code that follows. Refuses to print
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import msgspec
 
 from recorder.capture.reader import Problem
@@ -17,12 +19,13 @@ class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         frames, events: played, that is within the window and past the filters.
         seconds: how long it took, wall time.
-        requested_speed: data seconds per second, or `max`; achieved_speed: what came of it, None
-            where no time passed.
+        requested_speed: data seconds per second, `max`, `5000/s` or `step`; achieved_speed: what
+            came of it, None where no time passed.
         max_lag_ms: how late the latest frame was; 0 at max.
         input_digest: of the frames played; output_digest: of their events with float numbers,
             whatever the strategy was given; None unless asked for.
         types: events of each type, where there was no strategy to look at them.
+        restarts: seeks and loops; the digests are of what was played since the last one.
         lost_rows, torn_tail, problems: see `ReadReport`.
     """
 
@@ -35,6 +38,7 @@ class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
     input_digest: str | None
     output_digest: str | None
     types: dict[str, int]
+    restarts: int
     lost_rows: int
     torn_tail: bool
     problems: list[Problem]
@@ -54,6 +58,8 @@ class Progress(msgspec.Struct, frozen=True):
         seq: of the last frame; ts_recv: its own, and the data time waited since, ns.
         frames, events: played so far.
         achieved_speed: data seconds per second so far, None before time has passed.
+        is_paused: it stands still. speed: as asked for now, None is max.
+        lag: how late the frame in hand is, ns; 0 at max.
     """
 
     seq: int
@@ -61,3 +67,6 @@ class Progress(msgspec.Struct, frozen=True):
     frames: int
     events: int
     achieved_speed: float | None
+    is_paused: bool = False
+    speed: Fraction | None = None
+    lag: int = 0

@@ -12,55 +12,37 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from heapq import merge
-from itertools import islice
-from operator import attrgetter
 from time import monotonic_ns, sleep
-from typing import NamedTuple
 
-from recorder.book import Book, Books
+from recorder.book import Books
 from recorder.capture.digest import EventDigest, FrameDigest
 from recorder.capture.reader import Capture, ReadReport, names_to_keep
-from recorder.clock import NS_PER_MS, NS_PER_SECOND, DataClock
+from recorder.clock import NS_PER_MS, NS_PER_SECOND
+from recorder.errors import UsageError
 from recorder.event import EVENT_TYPES, Event
-from recorder.frame import Frame, Kind
+from recorder.frame import Frame
 from recorder.okx.interpreter import Interpreter
 from recorder.strategy import Handler, handler_of
-from replay.pacer import Pacer, Speed, parse_speed
+from replay.context import PlayContext
+from replay.controls import Controls
+from replay.feed import MESSAGES, Wanted, chunks, interpreter_before
+from replay.pace import Pace, parse_pace
+from replay.pacer import Pacer
 from replay.play_report import PlayReport as PlayReport
 from replay.play_report import Progress as Progress
+from replay.steering import Steering
 
 NOTE = "raised by the strategy for"
 """How the note on an exception of a strategy begins; the event's type, seq and index follow."""
 
 _PROGRESS_NS = 100 * NS_PER_MS
-_CHUNK = 4096
-_MESSAGES = (Kind.TEXT, Kind.SENT)
-"""Kinds that may have a channel; a filter by channel or instrument drops all others."""
-_LIFECYCLE = (Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN)
-"""Rows that change the interpreter's state, or the pace, though a filter drops them."""
-
-
-class PlayContext:
-    """What a strategy may look at.
-
-    Attributes:
-        clock: data time: `ts_recv` of the frame in hand, ns, never running backwards.
-        books: the books of what is played, already changed by the event in hand.
-    """
-
-    __slots__ = ("books", "clock")
-
-    def __init__(self, books: Books) -> None:
-        self.clock = DataClock()
-        self.books = books
 
 
 def play(
     capture: Capture | str | os.PathLike[str],
     strategy: object | None = None,
     *,
-    speed: str | float | Fraction | None = "max",
+    speed: str | float | Fraction | Pace | None = "max",
     start: int | None = None,
     end: int | None = None,
     channels: Iterable[str] | None = None,
@@ -68,6 +50,8 @@ def play(
     digest: bool = False,
     number: type = float,
     max_gap: int | None = None,
+    loop: int | None = 1,
+    controls: Controls | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> PlayReport:
     """Play a capture into a strategy, synchronously; return what was played.
@@ -75,7 +59,8 @@ def play(
     Args:
         capture: a `Capture` or its path.
         strategy: a callable `(event, context)` or an object with `on_event`; None counts only.
-        speed: `max`, or data seconds per second (`1`, `10`, `0.5`).
+        speed: `max`, data seconds per second (`1`, `10`, `0.5`), frames per second (`5000/s`), or
+            `step`: stand still, and go on frame by frame as `controls` says.
         start, end: window of `ts_recv`, ns, as in `Capture.frames`; the books are right from the
             first event on.
         channels, instruments: play only their frames; rows without one are then not played, but
@@ -83,6 +68,9 @@ def play(
         digest: make the input and the output digest.
         number: float, Decimal or str: what prices and sizes are.
         max_gap: longest pause between two runs of a recorder, ns of data time.
+        loop: play it so many times; None: until stopped. Each time begins with the state and the
+            clock of the first.
+        controls: pause, step, seek and so on while it runs; see `replay.controls`.
         on_progress: called about ten times a second.
 
     Raises:
@@ -92,7 +80,12 @@ def play(
     """
     if not isinstance(capture, Capture):
         capture = Capture(capture)
-    wanted = _Wanted(
+    pace = parse_pace(speed)
+    if pace.stepwise and controls is None:
+        raise UsageError("expected controls to step with, received none; give controls=Controls()")
+    if loop is not None and loop < 1:
+        raise UsageError(f"expected to play at least once, received loop={loop}")
+    wanted = Wanted(
         start,
         end,
         names_to_keep(channels, "channels"),
@@ -101,33 +94,16 @@ def play(
     replay = _Replay(
         capture,
         strategy,
-        parse_speed(speed),
+        pace,
         wanted,
         number=number,
         max_gap=max_gap,
+        loop=loop,
+        controls=controls,
         on_progress=on_progress,
         with_digest=digest,
     )
     return replay.run()
-
-
-class _Wanted(NamedTuple):
-    """Which frames are played."""
-
-    start: int | None
-    end: int | None
-    channels: frozenset[str] | None
-    instruments: frozenset[str] | None
-
-    @property
-    def is_filtered(self) -> bool:
-        return not (self.channels is self.instruments is None)
-
-    def shows(self, book: Book) -> bool:
-        """Tell whether a book is kept up by what is played."""
-        return (self.channels is None or book.channel in self.channels) and (
-            self.instruments is None or book.instrument in self.instruments
-        )
 
 
 class _Replay:
@@ -137,16 +113,18 @@ class _Replay:
         self,
         capture: Capture,
         strategy: object | None,
-        speed: Speed,
-        wanted: _Wanted,
+        pace: Pace,
+        wanted: Wanted,
         *,
         number: type,
         max_gap: int | None,
+        loop: int | None,
+        controls: Controls | None,
         on_progress: Callable[[Progress], object] | None,
         with_digest: bool,
     ) -> None:
         self.capture = capture
-        self.speed = speed
+        self.pace = pace
         self.wanted = wanted
         self.number = number
         self.on_progress = on_progress
@@ -155,85 +133,97 @@ class _Replay:
         self.report = ReadReport()
         self.frames = 0
         self.events = 0
-        self.input = FrameDigest() if with_digest else None
-        self.output = EventDigest() if with_digest else None
-        self.pacer = Pacer(speed, max_gap=max_gap, sleep=self._nap)
+        self.with_digest = with_digest
+        self.input: FrameDigest | None = None
+        self.output: EventDigest | None = None
+        self.pacer = Pacer(pace.speed, max_gap=max_gap, rate=pace.rate, sleep=self._nap)
+        self.steering: Steering | None = None
+        if controls is not None:
+            self.steering = Steering(controls, self.pacer.schedule, show=self._show)
+            if pace.stepwise:
+                self.steering.stand_still()
         self.judge: Interpreter | None = None
         self.context = PlayContext(Books())
+        self._times_left = loop
+        self._restarts = -1
         self._last: Frame | None = None
+        self._next: Frame | None = None  # the first one of all, or after a seek
         self._shown = 0
 
     def run(self) -> PlayReport:
-        """Play all of it."""
+        """Play all of it, as often as asked for, from wherever it is sent."""
         began = monotonic_ns()
-        achieved: float | None = None
-        chunks = self._chunks()
-        first = next(chunks, None)
-        if first is not None:
-            interpreter = self._interpreter(first[0].seq, self.number)
-            self.context = PlayContext(interpreter.books)
-            # Digests are of float events; a strategy may be given other numbers.
-            self.judge = (
-                self._interpreter(first[0].seq, float)
-                if self.output is not None and self.number is not float
-                else None
-            )
-            began = monotonic_ns()
-            if self.speed is None:
-                self.pacer.schedule.due(first[0], began)
-            with _rare_collections():
-                self._play(first, interpreter)
-                for chunk in chunks:
-                    self._play(chunk, interpreter)
-            achieved = self.pacer.achieved_speed()
+        start = self.wanted.start
+        with _rare_collections():
+            while True:
+                played = self._play_from(start)
+                if self.steering is not None:
+                    if self.steering.is_stopped:
+                        break
+                    target = self.steering.take_target()
+                    if target is not None:
+                        start = max(target, self.wanted.start or target)
+                        continue
+                if self._times_left is not None:
+                    self._times_left -= 1
+                if not played or self._times_left == 0:
+                    break
+                start = self.wanted.start
         return PlayReport(
             frames=self.frames,
             events=self.events,
             seconds=(monotonic_ns() - began) / NS_PER_SECOND,
-            requested_speed="max" if self.speed is None else float(self.speed),
-            achieved_speed=achieved,
+            requested_speed=self.pace.label,
+            achieved_speed=self.pacer.achieved_speed(),
             max_lag_ms=self.pacer.schedule.max_lag / NS_PER_MS,
             input_digest=None if self.input is None else self.input.hexdigest(),
             output_digest=None if self.output is None else self.output.hexdigest(),
             types={kind.__name__: self.types[kind] for kind in EVENT_TYPES if kind in self.types},
+            restarts=max(self._restarts, 0),
             lost_rows=self.report.lost_rows,
             torn_tail=self.report.torn_tail,
             problems=self.report.problems,
         )
 
-    def _interpreter(self, seq: int, number: type) -> Interpreter:
-        """Return the interpreter before a frame, showing only the books that are played."""
-        interpreter = self.capture.interpreter_before(seq, number, report=ReadReport())
-        for book in list(interpreter.books):
-            if not self.wanted.shows(book):
-                # It would stand still from here on: better no book than a stale one.
-                interpreter.books.remove(book)
-        return interpreter
+    def _play_from(self, start: int | None) -> bool:
+        """Play from a time on, until the end or until sent elsewhere; tell whether any was there.
 
-    def _chunks(self) -> Iterator[list[Frame]]:
-        """Yield the frames that the interpreter must see, some thousand at a time."""
-        wanted = self.wanted
-        start, end = wanted.start, wanted.end
-        if not wanted.is_filtered:
-            for batch in self.capture.batches(start=start, end=end, report=self.report):
-                yield list(batch.frames())
-            return
-        played = self.capture.frames(
-            start=start,
-            end=end,
-            channels=wanted.channels,
-            instruments=wanted.instruments,
-            kinds=_MESSAGES,
-            report=self.report,
+        The digests are of what was played since the last such beginning.
+        """
+        wanted = self.wanted._replace(start=start)
+        if self.with_digest:
+            self.input, self.output = FrameDigest(), EventDigest()
+        report = self.report = ReadReport()
+        stream = chunks(self.capture, wanted, report)
+        first = next(stream, None)
+        if first is None:
+            return False
+        self._restarts += 1
+        interpreter = interpreter_before(self.capture, first[0].seq, wanted, self.number)
+        self.context = PlayContext(interpreter.books, self._restarts)
+        # Digests are of float events; a strategy may be given other numbers.
+        self.judge = (
+            interpreter_before(self.capture, first[0].seq, wanted, float)
+            if self.output is not None and self.number is not float
+            else None
         )
-        lifecycle = self.capture.frames(start=start, end=end, kinds=_LIFECYCLE, report=ReadReport())
-        frames = merge(played, lifecycle, key=attrgetter("seq"))
-        while chunk := list(islice(frames, _CHUNK)):
-            yield chunk
+        self._last, self._next = None, first[0]
+        self.pacer.schedule.seek()
+        if self.pace.speed is None:
+            self.pacer.schedule.due(first[0], monotonic_ns())
+        self._play(first, interpreter)
+        for chunk in stream:
+            if self.steering is not None and self.steering.is_leaving:
+                break
+            self._play(chunk, interpreter)
+        return True
 
     def _play(self, chunk: list[Frame], interpreter: Interpreter) -> None:
-        if self.speed is not None or self.wanted.is_filtered:
-            self._play_each(chunk, interpreter)
+        is_paced = self.pace.speed is not None or self.steering is not None
+        if is_paced or self.wanted.is_filtered:
+            chunk = chunk[: self._play_each(chunk, interpreter)]
+            if not chunk:
+                return
         elif self.output is None:
             self._play_all(chunk, interpreter)
         else:
@@ -284,26 +274,32 @@ class _Replay:
         self._digest(chunk, delivered)
         self._account(chunk)
 
-    def _play_each(self, chunk: list[Frame], interpreter: Interpreter) -> None:
-        """Play at a speed, or filtered: frame by frame."""
+    def _play_each(self, chunk: list[Frame], interpreter: Interpreter) -> int:
+        """Play at a speed, steered or filtered: frame by frame; return how many were seen."""
+        seen = 0
         step, handler, context = interpreter.step, self.handler, self.context
         advance = context.clock.advance
         event: Event | None = None
-        wait = self.pacer.wait if self.speed is not None else None
+        wait = self.pacer.wait if self.pace.speed is not None else None
+        await_turn = None if self.steering is None else self.steering.await_turn
         is_filtered = self.wanted.is_filtered
         has_progress = self.on_progress is not None
         played: list[Frame] = []
         delivered: list[Event] = []
         try:
             for frame in chunk:
-                if wait is not None:
+                if await_turn is not None:
+                    if not await_turn(frame):
+                        break
+                elif wait is not None:
                     wait(frame)
-                    if has_progress:
-                        self._last = frame
-                        self._show(monotonic_ns())
+                seen += 1
+                if has_progress:
+                    self._last = frame
+                    self._show(monotonic_ns())
                 advance(frame.ts_recv)
                 events = step(frame)
-                if is_filtered and frame.kind not in _MESSAGES:
+                if is_filtered and frame.kind not in MESSAGES:
                     continue
                 played.append(frame)
                 delivered += events
@@ -315,8 +311,9 @@ class _Replay:
             _note(error, event)
             raise
         self._digest(played, delivered)
-        if wait is None:
+        if wait is None and await_turn is None:
             self._account(chunk)
+        return seen
 
     def _digest(self, frames: list[Frame], events: list[Event]) -> None:
         if self.input is None or self.output is None:
@@ -332,7 +329,7 @@ class _Replay:
         is_filtered = self.wanted.is_filtered
         for frame in chunk:
             events = judge.step(frame)
-            if not is_filtered or frame.kind in _MESSAGES:
+            if not is_filtered or frame.kind in MESSAGES:
                 self.output.update(events)
 
     def _account(self, chunk: list[Frame]) -> None:
@@ -356,16 +353,21 @@ class _Replay:
         self._show(monotonic_ns())
 
     def _show(self, now: int) -> None:
-        if self.on_progress is None or now - self._shown < _PROGRESS_NS or self._last is None:
+        frame = self._last or self._next
+        if self.on_progress is None or now - self._shown < _PROGRESS_NS or frame is None:
             return
         self._shown = now
+        schedule = self.pacer.schedule
         self.on_progress(
             Progress(
-                self._last.seq,
-                self._last.ts_recv + self.pacer.schedule.waited(now),
+                frame.seq,
+                frame.ts_recv + schedule.waited(now),
                 self.frames,
                 self.events,
-                self.pacer.schedule.achieved_speed(now),
+                schedule.achieved_speed(now),
+                is_paused=schedule.is_paused,
+                speed=schedule.speed,
+                lag=schedule.lag,
             )
         )
 

@@ -14,7 +14,9 @@ RECORDER = [
     "Book", "Books", "Capture", "CaptureWriter", "Frame", "Interpreter", "Kind", "Parser",
     "RecorderError", "import_sessions", "parse", "record", "verify", "watch",
 ]  # fmt: skip
-REPLAY = ["PlayReport", "book_at", "connect", "play", "query", "refresh", "serve", "simulate"]
+REPLAY = [
+    "Controls", "PlayReport", "book_at", "connect", "play", "query", "refresh", "serve", "simulate",
+]  # fmt: skip
 
 
 def test_names_are_pinned() -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,15 +20,18 @@ from rich.progress import BarColumn, Progress, TextColumn
 import recorder
 import replay
 from recorder.capture.reader import Capture
-from recorder.clock import NS_PER_SECOND, format_time
+from recorder.clock import NS_PER_MS, NS_PER_SECOND, format_time
 from recorder.console import print_json, say, talk
 from recorder.errors import CheckFailed, ExitCode, RecorderError
 from recorder.strategy import load_strategy
+from replay.cli.keys import LEGEND, keys_steer, lines_steer
 from replay.cli.selection import names_in, quiet_pipe, say_problems, window_options
-from replay.pacer import parse_speed
+from replay.controls import Controls
+from replay.pace import Pace, parse_pace
 from replay.player import NOTE, PlayReport, play
 from replay.player import Progress as Position
 
+_WIDE = 130  # columns from which the legend of the keys fits beside the bar
 _NUMBERS = {"float": float, "decimal": Decimal, "str": str}
 _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (recorder, replay))
 
@@ -44,7 +47,16 @@ _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (
     "--speed",
     default="max",
     show_default=True,
-    help="max, or times as fast as recorded: 1, 10, 0.5.",
+    help="max; times as fast as recorded: 1, 10, 0.5; frames a second: 5000/s; or step: frame by "
+    "frame, at a key or a line of standard input.",
+)
+@click.option(
+    "--loop",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Play so many times; 0: until stopped.",
 )
 @window_options
 @click.option("--digest", is_flag=True, help="Make the input and the output digest.")
@@ -66,6 +78,7 @@ def play_command(
     capture: Path,
     strategy: str | None,
     speed: str,
+    loop: int,
     start: int | None,
     end: int | None,
     channels: tuple[str, ...],
@@ -79,15 +92,27 @@ def play_command(
 
     A strategy sees the same events as it would live, with the clock and the books of that moment.
     Two plays of the same capture give the same output digest, at any speed.
+
+    At a terminal and any speed but max, keys steer: space pauses and goes on, left and right
+    jump ten seconds of data time with the books right at once, up and down double and halve the
+    speed, . plays one frame, q quits.
     """
     opened = Capture(capture)
-    parse_speed(speed)
+    pace = parse_pace(speed)
     wanted_channels, wanted_instruments = names_in(opened, channels, instruments)
-    with quiet_pipe(), _blamed_on_strategy(), _bar(opened, start, end) as show:
+    controls, steered = _steering(pace)
+    with (
+        quiet_pipe(),
+        _blamed_on_strategy(),
+        steered,
+        _bar(opened, start, end, has_keys=controls is not None) as show,
+    ):
         report = play(
             opened,
             None if strategy is None else _load(strategy),
-            speed=speed,
+            speed=pace,
+            loop=loop or None,
+            controls=controls,
             start=start,
             end=end,
             channels=wanted_channels,
@@ -110,6 +135,17 @@ def play_command(
             )
     say_problems(report.problems, lost_rows=report.lost_rows, torn_tail=report.torn_tail)
     return report.exit_code
+
+
+def _steering(pace: Pace) -> tuple[Controls | None, AbstractContextManager[None]]:
+    """Return how the replay is steered from standard input, if it is."""
+    if sys.stdin.isatty() and talk.is_terminal and (pace.stepwise or pace.speed is not None):
+        controls = Controls()
+        return controls, keys_steer(controls)
+    if pace.stepwise:
+        controls = Controls()
+        return controls, lines_steer(controls)
+    return None, nullcontext()
 
 
 def _load(spec: str) -> object:
@@ -154,7 +190,7 @@ def _blamed_on_strategy() -> Iterator[None]:
 
 @contextmanager
 def _bar(
-    capture: Capture, start: int | None, end: int | None
+    capture: Capture, start: int | None, end: int | None, *, has_keys: bool
 ) -> Iterator[Callable[[Position], object] | None]:
     """Show where the replay stands, on a terminal; else give None."""
     if not talk.is_terminal:
@@ -166,24 +202,33 @@ def _bar(
     columns = (
         TextColumn("{task.fields[at]}"),
         BarColumn(),
-        TextColumn(
-            "{task.percentage:>5.1f} %  {task.fields[events]:,} events  {task.fields[speed]}"
-        ),
+        TextColumn("{task.percentage:>5.1f} %  {task.fields[events]:,} events  {task.fields[how]}"),
+        *([TextColumn(f"[dim]{LEGEND}[/dim]")] if has_keys and talk.width >= _WIDE else []),
     )
     with Progress(*columns, console=talk, transient=True) as bar:
-        task = bar.add_task("play", total=max(last - first, 1), at="-", events=0, speed="")
+        task = bar.add_task("play", total=max(last - first, 1), at="-", events=0, how="")
 
         def show(position: Position) -> None:
-            speed = position.achieved_speed
             bar.update(
                 task,
                 completed=position.ts_recv - first,
                 at=format_time(position.ts_recv)[:19] + "Z",
                 events=position.events,
-                speed="" if speed is None else f"{speed:,.1f}x",
+                how=_pace_words(position),
             )
 
         yield show
+
+
+def _pace_words(position: Position) -> str:
+    """Say how fast it goes: asked for and reached, and how late where that can be seen."""
+    reached = "" if position.achieved_speed is None else f"{position.achieved_speed:,.1f}x"
+    if position.is_paused:
+        return "paused"
+    if position.speed is None:
+        return reached
+    late = f"  {position.lag / NS_PER_MS:,.0f} ms late" if position.lag >= NS_PER_MS else ""
+    return f"{float(position.speed):g}x, reached {reached}{late}"
 
 
 def _print(report: PlayReport, *, has_strategy: bool) -> None:
@@ -198,7 +243,7 @@ def _print(report: PlayReport, *, has_strategy: bool) -> None:
     asked = requested if isinstance(requested, str) else f"{requested:g}x"
     reached = "-" if report.achieved_speed is None else f"{report.achieved_speed:,.6g}x"
     # At max nothing is due at a time, so nothing is late.
-    late = "" if isinstance(requested, str) else f", latest {report.max_lag_ms:.3f} ms late"
+    late = "" if requested in ("max", "step") else f", latest {report.max_lag_ms:.3f} ms late"
     lines.append(
         f"{report.frames:,} frames, {report.events:,} events in {report.seconds:.3f} s "
         f"({rate:,.0f} events/s; speed {asked}, reached {reached}{late})"

@@ -13,7 +13,7 @@ from recorder.capture.reader import Capture
 from recorder.clock import format_time
 from recorder.errors import UsageError
 from recorder.okx.exchange import Login, accept_any_login
-from replay.pacer import Speed, parse_speed
+from replay.pace import Speed, parse_speed
 from replay.server.shell import Server
 
 AT_END = ("close", "idle", "loop")

@@ -48,7 +48,8 @@ from recorder.okx.exchange import (
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_of
 from recorder.okx.subscription import Subscription
-from replay.pacer import Schedule, Speed
+from replay.pace import Speed
+from replay.pacer import Schedule
 from replay.server.catalogue import Catalogue, read_catalogue
 from replay.server.client import Client
 from replay.server.rest import BASE_PATH, answer_http

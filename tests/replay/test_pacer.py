@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from recorder.errors import UsageError
 from recorder.frame import Frame, Kind
-from replay.pacer import SPIN_NS, Pacer, Schedule, parse_speed
+from replay.pace import parse_speed
+from replay.pacer import SPIN_NS, Pacer, Schedule
 
 S = 1_000_000_000
 WALL = 1_790_000_000 * S

@@ -1,0 +1,131 @@
+"""Steering: a replay that obeys its controls between two frames.
+
+Responsible for standing still, stepping, and for knowing where the replay is to go next. Refuses
+to find that place: the player begins anew there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic_ns
+
+from recorder.clock import NS_PER_SECOND
+from recorder.frame import Frame
+from replay.controls import (
+    ChangeSpeed,
+    Controls,
+    Order,
+    Pause,
+    Resume,
+    ScaleSpeed,
+    Seek,
+    SeekBy,
+    Step,
+    Stop,
+    Toggle,
+)
+from replay.pacer import SPIN_NS, Schedule
+
+_LOOK_SECONDS = 0.1
+
+
+class Steering:
+    """What the orders given so far amount to.
+
+    Args:
+        controls: where orders come from. schedule: what they change.
+        show: told the steady time, ns, about ten times a second while nothing is played.
+
+    Attributes:
+        is_stopped: the replay is to end. is_leaving: it is to end or to go elsewhere.
+    """
+
+    def __init__(
+        self, controls: Controls, schedule: Schedule, *, show: Callable[[int], object]
+    ) -> None:
+        self._controls = controls
+        self._schedule = schedule
+        self._show = show
+        self._steps = 0
+        self._target: int | None = None
+        self._at: int | None = None  # data time of the frame played last, or of the first to be
+        self._is_last_order = False
+        self.is_stopped = False
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the frames that would come next are not to be played."""
+        return self.is_stopped or self._target is not None
+
+    def take_target(self) -> int | None:
+        """Return the time to go on at, ns, once; None where the replay just went on."""
+        target, self._target = self._target, None
+        if target is not None:
+            self._at = None
+        return target
+
+    def stand_still(self) -> None:
+        """Begin paused."""
+        self._schedule.pause(monotonic_ns())
+
+    def await_turn(self, frame: Frame) -> bool:
+        """Return True when the frame is to be played, False when it is not to be played at all."""
+        schedule, controls = self._schedule, self._controls
+        if self._at is None:
+            self._at = frame.ts_recv
+        while True:
+            while (order := controls.take()) is not None:
+                self._obey(order)
+            if self.is_leaving:
+                return False
+            now = monotonic_ns()
+            due = schedule.due(frame, now)
+            if self._steps:
+                self._steps -= 1
+                schedule.let_go(now)
+                break
+            if self._is_last_order:
+                self.is_stopped = True
+                return False
+            if schedule.is_paused:
+                controls.wait(_LOOK_SECONDS)
+                self._show(monotonic_ns())
+                continue
+            if due - now <= SPIN_NS:
+                while now < due:
+                    now = monotonic_ns()
+                break
+            controls.wait(min((due - now - SPIN_NS) / NS_PER_SECOND, _LOOK_SECONDS))
+            self._show(monotonic_ns())
+        schedule.sent(now)
+        self._at = frame.ts_recv
+        return True
+
+    def _obey(self, order: Order) -> None:
+        schedule, now = self._schedule, monotonic_ns()
+        match order:
+            case Pause():
+                schedule.pause(now)
+                self._steps = 0
+            case Resume():
+                schedule.resume(now)
+                self._steps = 0
+            case Toggle():
+                self._obey(Resume() if schedule.is_paused else Pause())
+            case Step(frames):
+                schedule.pause(now)
+                self._steps += frames
+            case Seek(to):
+                self._target = to
+            case SeekBy(by):
+                at = (self._at or 0) + schedule.waited(now)
+                base = at if self._target is None else self._target
+                self._target = base + by
+            case ChangeSpeed(speed):
+                schedule.change_speed(speed, now)
+            case ScaleSpeed(factor):
+                if schedule.speed is not None:
+                    schedule.change_speed(schedule.speed * factor, now)
+            case Stop(after_steps):
+                self._is_last_order = True
+                self.is_stopped = not (after_steps and self._steps)
