@@ -24,6 +24,7 @@ import msgspec
 from recorder.clock import NS_PER_MS, NS_PER_SECOND
 from recorder.errors import UsageError
 from recorder.frame import NO_CONNECTION, Frame, Kind
+from recorder.okx.auth import Credentials, judge, login_request, mask_login
 from recorder.okx.channels import CHANNELS
 from recorder.okx.exchange import (
     Conversation,
@@ -37,9 +38,11 @@ from recorder.okx.exchange import (
 )
 from recorder.okx.instruments import instrument_requests
 from recorder.okx.subscription import Subscription, build_requests
+from replay.market.everything import Offer, Source
 from replay.market.instruments import DEFAULT_INSTRUMENTS, instrument_of, rest_body
 from replay.market.venue import Venue
-from replay.scenario import Scenario, scenario_of
+from replay.scenario import Scenario, check_arguments, scenario_of
+from replay.simulated_mishaps import Mishaps
 from replay.simulated_network import LATENCY_NS, UPLINK_NS, Link
 
 DEFAULT_START = 1_793_606_400 * NS_PER_SECOND
@@ -52,6 +55,8 @@ _URL = "wss://simulated.invalid:8443/ws/v5"
 _MONO_ORIGIN = 5_000 * NS_PER_SECOND  # as if the machine had been up for a while
 _PING_AFTER = 15 * NS_PER_SECOND
 _RECONNECT_AFTER = 1_200 * NS_PER_MS
+_CREDENTIALS = Credentials("simulated-key", "simulated-secret", "simulated-passphrase")
+"""Known to both ends of the simulation; a capture holds them masked, as every recorded login."""
 
 
 class SimulatedSession:
@@ -68,6 +73,7 @@ class SimulatedSession:
         rate: float = 1.0,
         start: int = DEFAULT_START,
         scenario: str | Scenario = "mixed",
+        private: bool = False,
     ) -> None:
         """Prepare; arguments are those of `replay.simulator.simulate`.
 
@@ -75,7 +81,7 @@ class SimulatedSession:
             UsageError: an argument makes no sense.
         """
         names = list(dict.fromkeys(instruments))
-        _check(names, duration, frames, rate, seed)
+        check_arguments(names, duration, frames, rate, seed)
         if duration is None and frames is None:
             duration = 60.0
         length = None if duration is None else round(duration * NS_PER_SECOND)
@@ -89,6 +95,7 @@ class SimulatedSession:
             "channels": None if channels is None else list(channels),
             "rate": rate,
             "scenario": scenario if isinstance(scenario, str) else "custom",
+            **({"private": True} if private else {}),
         }
         self._instruments = [instrument_of(name) for name in names]
         self._random = Random(seed ^ 0x5E551014)  # the network's, apart from the market's
@@ -106,6 +113,20 @@ class SimulatedSession:
             self._instruments, self._push, seed=seed, rate=round(rate * 1_000), start_ns=start
         )
         self._endpoint_of = {name: channel.endpoint for name, channel in CHANNELS.items()}
+        self._mishaps = Mishaps(
+            self._scenario, self._venue, self._later,
+            announce=self._announce, disconnect=self._break,
+        )  # fmt: skip
+        self._offer = Offer(self._venue, self._push, seed)
+        if self._scenario.has_every_channel:
+            self._offer.add_every_channel()
+        else:
+            self._offer.add_markets()
+            if private:
+                self._offer.add_account()
+        self._sources: dict[Any, Source] = {
+            argument_key(asked.argument): source for asked, source in self._offer.sources.items()
+        }
         self._wanted = self._select(channels)
 
     def batches(self) -> Iterator[list[Frame]]:
@@ -144,7 +165,7 @@ class SimulatedSession:
             kind = path.partition("instType=")[2]
             listed = [item for item in self._instruments if item.type == kind]
             self._add(number, Kind.REST, rest_body(listed))
-        actors = self._venue.actors()
+        actors = self._venue.actors() + self._offer.actors
         self._heap = [(at, rank, actor) for rank, (at, actor) in enumerate(actors)]
         heapq.heapify(self._heap)
         for market in self._venue.markets.values():
@@ -152,7 +173,7 @@ class SimulatedSession:
         for number, endpoint in enumerate(self._wanted):
             # The venue takes three connections a second: a client opens them one by one.
             self._later(50 * NS_PER_MS * (number + 1), partial(self._connect, endpoint))
-        self._plan_scenario(self._start)
+        self._mishaps.schedule(self._start, self._now)
 
     def _end_session(self, limit: int) -> None:
         """Close what is open; cut what the last actor made beyond the limit of rows."""
@@ -182,19 +203,16 @@ class SimulatedSession:
 
     def _select(self, channels: Sequence[str] | None) -> dict[str, list[Subscription]]:
         """Return what each endpoint is asked for, in the order of asking."""
-        served = self._venue.channels()
-        known = list(dict.fromkeys(channel for channel, _ in served))
+        known = list(dict.fromkeys(asked.channel for asked in self._offer.sources))
         for channel in channels or ():
             if channel not in known:
                 raise UsageError(
                     f"expected channels out of {', '.join(known)}, received {channel!r}"
                 )
         wanted: dict[str, list[Subscription]] = {}
-        for channel, name in served:
-            if channels is None or channel in channels:
-                endpoint = self._endpoint_of[channel]
-                subscription = Subscription(channel, (("instId", name),))
-                wanted.setdefault(endpoint, []).append(subscription)
+        for asked in self._offer.sources:
+            if channels is None or asked.channel in channels:
+                wanted.setdefault(self._endpoint_of[asked.channel], []).append(asked)
         return wanted
 
     # --- connections ------------------------------------------------------------------------
@@ -207,6 +225,8 @@ class SimulatedSession:
             format_connection_id(self._random.getrandbits(32)),
             lambda argument: argument_key(argument) in served,
             endpoint_of=self._endpoint_of.get,
+            needs_login=_needs_login,
+            login=judge(_CREDENTIALS),
             now_ns=self._now,
         )
         link = self._links[endpoint] = Link(number, endpoint, conversation)
@@ -217,19 +237,37 @@ class SimulatedSession:
         opened = {"url": f"{_URL}/{endpoint}", "endpoint": endpoint, "link": 0}
         self._row(number, Kind.OPENED, opened)
         link.heard_at = self._last
-        for request in build_requests("subscribe", self._wanted[endpoint], link.next_id):
-            self._send(link, request.payload)
+        wanted = self._wanted[endpoint]
+        self._ask(link, [item for item in wanted if not _needs_login(item.argument)])
+        if any(_needs_login(item.argument) for item in wanted):
+            login = login_request(_CREDENTIALS, self._now // NS_PER_SECOND, link.next_id())
+            self._send(link, login, stored=mask_login(login))
         self._later(_PING_AFTER, lambda now: self._watch(link))
 
-    def _send(self, link: Link, payload: bytes) -> None:
+    def _ask(self, link: Link, wanted: list[Subscription]) -> None:
+        for request in build_requests("subscribe", wanted, link.next_id):
+            self._send(link, request.payload)
+
+    def _ask_the_rest(self, link: Link) -> None:
+        """Ask for what needs a login, once it is accepted."""
+        if link.is_open:
+            wanted = self._wanted[link.endpoint]
+            self._ask(link, [item for item in wanted if _needs_login(item.argument)])
+
+    def _send(self, link: Link, payload: bytes, stored: bytes | None = None) -> None:
         """Let the client send; the venue answers when it has received it."""
-        self._add(link.number, Kind.SENT, payload)
+        self._add(link.number, Kind.SENT, payload if stored is None else stored)
         self._later(UPLINK_NS, lambda now: self._answer(link, payload))
 
     def _answer(self, link: Link, payload: bytes) -> None:
-        if link.is_open:
-            for reply in link.conversation.receive(payload, self._now):
-                self._obey(link, reply)
+        if not link.is_open:
+            return
+        was_logged_in = link.conversation.is_logged_in
+        for reply in link.conversation.receive(payload, self._now):
+            self._obey(link, reply)
+        if link.conversation.is_logged_in and not was_logged_in:
+            seen = self._last - self._now + NS_PER_MS
+            self._later(seen, lambda now: self._ask_the_rest(link))
 
     def _obey(self, link: Link, reply: Reply) -> None:
         if isinstance(reply, Send):
@@ -240,13 +278,11 @@ class SimulatedSession:
             argument = reply.argument
             self._later(wait, lambda now: self._start_pushes(link, argument))
         elif isinstance(reply, Stopped):
-            channel, name = reply.argument["channel"], reply.argument["instId"]
-            self._venue.source(channel, name).stop(channel)
+            self._sources[argument_key(reply.argument)].stop(reply.argument["channel"])
 
     def _start_pushes(self, link: Link, argument: dict[str, Any]) -> None:
         if link.is_open and link.conversation.holds(argument):
-            channel = argument["channel"]
-            self._venue.source(channel, argument["instId"]).start(channel, self._now)
+            self._sources[argument_key(argument)].start(argument["channel"], self._now)
 
     def _watch(self, link: Link) -> int | None:
         """Send a text ping when nothing has come for a while; the venue closes after 30 s."""
@@ -261,40 +297,11 @@ class SimulatedSession:
     def _close(self, link: Link, code: int, by: str) -> None:
         link.is_open = False
         link.closed_seq = self._seq
-        for subscription in self._wanted[link.endpoint]:
-            channel, name = subscription.channel, subscription.instrument or ""
-            self._venue.source(channel, name).stop(channel)
+        for item in self._wanted[link.endpoint]:
+            self._offer.sources[item].stop(item.channel)
         self._row(link.number, Kind.CLOSED, {"code": code, "reason": "", "by": by, "opened": True})
 
     # --- scenario ---------------------------------------------------------------------------
-
-    def _plan_scenario(self, start: int) -> None:
-        plan = self._scenario
-        steps: list[tuple[int | None, Callable[[], object]]] = [
-            (plan.reset_at, self._reset_sequence),
-            (plan.gap_at, self._lose_updates),
-            (plan.notice_at, self._announce),
-            (plan.disconnect_at, self._break),
-        ]
-        if plan.quiet_at is not None:
-            steps.append((plan.quiet_at, lambda: setattr(self._venue, "is_quiet", True)))
-            wake = plan.quiet_at + plan.quiet_for
-            steps.append((wake, lambda: setattr(self._venue, "is_quiet", False)))
-        if plan.frenzy_at is not None:
-            steps.append((plan.frenzy_at, lambda: setattr(self._venue, "heat", 2_500)))
-            calm = plan.frenzy_at + plan.frenzy_for
-            steps.append((calm, lambda: setattr(self._venue, "heat", 100)))
-        for at, step in steps:
-            if at is not None:
-                self._later(start + at - self._now, partial(_run, step))
-        end = start + plan.period
-        self._later(end - self._now, lambda now: self._plan_scenario(end))
-
-    def _reset_sequence(self) -> None:
-        next(iter(self._venue.markets.values())).feed.restart_sequence(self._now)
-
-    def _lose_updates(self) -> None:
-        next(iter(self._venue.markets.values())).feed.lose = self._scenario.gap_frames
 
     def _announce(self) -> None:
         link = self._links.get("public")
@@ -372,8 +379,8 @@ class SimulatedSession:
         heapq.heappush(self._heap, (self._now + wait_ns, self._rank, _actor(act)))
 
 
-def _run(step: Callable[[], object], now: int) -> None:
-    step()
+def _needs_login(argument: dict[str, Any]) -> bool:
+    return CHANNELS[argument["channel"]].login
 
 
 def _actor(act: Callable[[int], object]) -> Callable[[int], int | None]:
@@ -382,19 +389,3 @@ def _actor(act: Callable[[int], object]) -> Callable[[int], int | None]:
         return again if isinstance(again, int) else None
 
     return actor
-
-
-def _check(
-    names: Sequence[str], duration: float | None, frames: int | None, rate: float, seed: int
-) -> None:
-    """Refuse arguments that make no sense, each with its own sentence."""
-    year = 366 * 86_400
-    for is_met, wanted, received in (
-        (names, "at least one instrument", "none"),
-        (duration is None or 0 < duration <= year, "a duration of up to a year", f"{duration} s"),
-        (frames is None or frames >= 1, "at least 1 frame", frames),
-        (0.01 <= rate <= 100, "a rate from 0.01 to 100 (1 is the default)", rate),
-        (seed >= 0, "a seed of 0 or more", seed),
-    ):
-        if not is_met:
-            raise UsageError(f"expected {wanted} to simulate, received {received}")

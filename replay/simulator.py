@@ -46,6 +46,7 @@ def simulated_frames(
     rate: float = 1.0,
     start: int = DEFAULT_START,
     scenario: str | Scenario = "mixed",
+    private: bool = False,
 ) -> Iterator[Frame]:
     """Yield the frames of a simulated session, in `seq` order; arguments as for `simulate`."""
     session = SimulatedSession(
@@ -57,6 +58,7 @@ def simulated_frames(
         rate=rate,
         start=start,
         scenario=scenario,
+        private=private,
     )
     for batch in session.batches():
         yield from batch
@@ -73,6 +75,7 @@ def simulate(
     rate: float = 1.0,
     start: int = DEFAULT_START,
     scenario: str | Scenario = "mixed",
+    private: bool = False,
     note: str | None = None,
     reproducible: bool = False,
     segment_seconds: float = 60.0,
@@ -90,6 +93,8 @@ def simulate(
         rate: order activity, 1.0 is some 50 frames a second for each instrument.
         start: data time of the first row, ns since the epoch.
         scenario: a name (`replay.scenario.SCENARIOS`) or a time table of one's own.
+        private: log in, and trade with one account: its private channels too. The scenario
+            `every-channel` always does.
         note: stored in `capture.json`.
         reproducible: leave host and paths out, so that equal captures are equal files.
         segment_seconds: data time per segment.
@@ -108,6 +113,7 @@ def simulate(
         rate=rate,
         start=start,
         scenario=scenario,
+        private=private,
     )
     first = last = None
     count = 0

@@ -12,6 +12,7 @@ and integer `seqId` in trades).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from recorder.clock import NS_PER_MS, NS_PER_SECOND
 from replay.market.chance import PriceTexts, format_decimal, format_fixed
@@ -35,6 +36,16 @@ Emit = Callable[[str, str], None]
 """Take one push: channel and text."""
 
 
+class Watcher(Protocol):
+    """Somebody who looks at every trade, and may have a part in it."""
+
+    def part_of(self, fill: Fill) -> int:
+        """Return how many of the fill's lots come from a resting order of his own."""
+
+    def traded(self, fill: Fill, trade_id: int, own: int, now_ns: int) -> None:
+        """Take note of a trade that has just been pushed; `own` lots of it are his."""
+
+
 class Feed:
     """Write the pushes of one instrument.
 
@@ -42,6 +53,8 @@ class Feed:
         live: the channels switched on.
         lose: `books` pushes to lose on the way (a scenario's gap): made, chained, not emitted.
         on_gap: called after the push by which a client can see that some were lost.
+        watchers: told of every trade; the lots of the first who has a part are one fill of
+            `trades-all`, the last.
     """
 
     def __init__(self, instrument: Instrument, flow: Flow, tape: Tape, emit: Emit) -> None:
@@ -49,6 +62,7 @@ class Feed:
         self.live: set[str] = set()
         self.lose = 0
         self.on_gap: Callable[[], None] = lambda: None
+        self.watchers: list[Watcher] = []
         self._has_lost = False
         self._flow = flow
         self._book = flow.book
@@ -81,6 +95,10 @@ class Feed:
         """Push what traded, aggregated on `trades` and fill by fill on `trades-all`."""
         name, ms, live = self.instrument.id, now_ns // NS_PER_MS, self.live
         for fill in fills:
+            own = next(filter(None, [who.part_of(fill) for who in self.watchers]), 0)
+            if own:
+                # His order is one of those met; each of the others gives a lot at least.
+                fill.count = min(max(fill.count, 2), fill.size - own + 1)
             price, side = self._prices[fill.price], "buy" if fill.is_buy else "sell"
             first = self._trade_id + 1
             self._trade_id += fill.count
@@ -94,11 +112,13 @@ class Feed:
             if "trades" in live:
                 self._emit("trades", self._head["trades"] + text)
             # The first maker order met gives what the others leave over.
-            part, rest = divmod(fill.size, fill.count)
+            part, rest = divmod(fill.size - own, fill.count - (own > 0) or 1)
             size = format_decimal(part + rest, self._lots) if fill.count > 1 else whole
             others = format_decimal(part, self._lots) if fill.count > 1 else whole
             single = ""
             for trade_id in range(first, first + fill.count):
+                if own and trade_id == self._trade_id:
+                    size = format_decimal(own, self._lots)
                 single = (
                     f'"data":[{{"instId":"{name}","tradeId":"{trade_id}","px":"{price}",'
                     f'"sz":"{size}","side":"{side}","source":"0","ts":"{ms}"}}]}}'
@@ -107,6 +127,8 @@ class Feed:
                 if "trades-all" in live:
                     self._emit("trades-all", self._head["trades-all"] + single)
             self._last_trade = (text, single)
+            for who in self.watchers:
+                who.traded(fill, self._trade_id, own, now_ns)
         if fills:
             self._ticker_is_stale = self._bar_is_stale = True
 

@@ -99,6 +99,21 @@ class Flow:
         """Start counting from a low number, as OKX may after maintenance."""
         self.book.seq = 1 + self._bits(12)
 
+    def take(self, lots: int, *, is_buy: bool, limit: int | None = None) -> list[Fill]:
+        """Execute a taker order of somebody watched; return what traded, maybe less than asked.
+
+        Args:
+            lots: wanted.
+            is_buy: it buys.
+            limit: worst price in ticks; None: any of the best three levels.
+        """
+        fills: list[Fill] = []
+        side = self.book.asks if is_buy else self.book.bids
+        bound = None if limit is None else limit * side.sign
+        self.book.seq += 1
+        self._take(side, lots, 3, fills, bound)
+        return fills
+
     # --- takers -----------------------------------------------------------------------------
 
     def _chase(self, stale: Side, behind: Side, limit: int, fills: list[Fill]) -> None:

@@ -113,11 +113,11 @@ def instrument_of(name: str) -> Instrument:
 
 def rest_body(instruments: list[Instrument]) -> bytes:
     """Return the body of `GET /api/v5/public/instruments` for instruments of one type."""
-    rows = [_row(instrument) for instrument in instruments]
+    rows = [instrument_row(instrument) for instrument in instruments]
     return msgspec.json.encode({"code": "0", "data": rows, "msg": ""})
 
 
-def _row(instrument: Instrument) -> dict[str, object]:
+def instrument_row(instrument: Instrument) -> dict[str, object]:
     """Return one instrument with the keys and the key order of the OKX API docs."""
     swap = instrument.is_swap
     lot = format_decimal(1, instrument.size_decimals)

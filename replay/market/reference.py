@@ -35,13 +35,13 @@ class Index:
         self._emit = emit
         self._decimals = instrument.price_decimals
         self._tick = instrument.tick
-        self._open = self._high = self._low = self._price()
+        self._open = self._high = self._low = self.price()
         self._pushed: int | None = None
         self._pushed_at = 0
 
     def publish(self, now_ns: int) -> None:
         """Push the index if it moved, or when a minute has passed without."""
-        price = self._price()
+        price = self.price()
         if price == self._pushed and now_ns - self._pushed_at < _INDEX_REST_NS:
             return
         self._high, self._low = max(self._high, price), min(self._low, price)
@@ -68,7 +68,8 @@ class Index:
         """Switch the channel off."""
         self.live.discard(channel)
 
-    def _price(self) -> int:
+    def price(self) -> int:
+        """Return the index, ticks."""
         return self._asset.price // self._tick
 
 

@@ -32,24 +32,29 @@ _MINUTE_NS = MINUTE_MS * NS_PER_MS
 
 
 class Market:
-    """One instrument: its flow, its tape, its feed, and its rhythm."""
+    """One instrument: its flow, its tape, its feed, and its rhythm.
+
+    Attributes:
+        settle: called after every burst, for what else trades then (a watched trader's orders).
+    """
 
     def __init__(
         self, venue: Venue, instrument: Instrument, asset: Asset, random: Random, emit: Emit
     ) -> None:
         self.instrument = instrument
         self._venue = venue
-        self._asset = asset
+        self.asset = asset
         self._bits = random.getrandbits
         self.perpetual = (
             Perpetual(instrument, asset, random, emit, venue.start_ns)
             if instrument.is_swap
             else None
         )
-        fair = self._fair()
-        self._flow = Flow(instrument, fair, random)
-        self._tape = Tape(fair, instrument.typical_lots, venue.start_ns)
-        self.feed = Feed(instrument, self._flow, self._tape, emit)
+        fair = self.fair()
+        self.flow = Flow(instrument, fair, random)
+        self.tape = Tape(fair, instrument.typical_lots, venue.start_ns)
+        self.feed = Feed(instrument, self.flow, self.tape, emit)
+        self.settle: Callable[[int], None] = lambda now: None
         self._excitement = 0
 
     def burst(self, now: int) -> int:
@@ -57,17 +62,16 @@ class Market:
         bits = self._bits(8)
         if self._venue.is_quiet:
             return now + NS_PER_SECOND + bits * NS_PER_MS
-        fills = self._flow.burst(self._fair())
+        fills = self.flow.burst(self.fair())
         if fills:
             self.feed.traded(fills, now)
             self._excitement = min(4_000, self._excitement + self._venue.excitement_per_burst)
             if self.perpetual is not None:
                 for fill in fills:
                     self.perpetual.traded(fill.size, is_buy=fill.is_buy)
+        self.settle(now)
         self.feed.quoted(now)
-        mean = (
-            self._venue.burst_gap_ns * 100_000 // (self._asset.swing * (1_000 + self._excitement))
-        )
+        mean = self._venue.burst_gap_ns * 100_000 // (self.asset.swing * (1_000 + self._excitement))
         gap = max(_BURST_GAP_MIN_NS, mean * EXPONENTIAL[bits] >> 10)
         self._excitement = self._excitement * _EXCITEMENT_NS // (_EXCITEMENT_NS + gap)
         return now + gap
@@ -75,15 +79,16 @@ class Market:
     def publish(self, now: int) -> int:
         """Push the book, about every 100 ms."""
         if not self._venue.is_quiet:
-            self._flow.settle()
+            self.flow.settle()
         self.feed.publish(now)
         draw = self._bits(20)
         return now + BOOK_SPACING_MS[draw & 63] * NS_PER_MS + (draw >> 6)
 
-    def _fair(self) -> int:
+    def fair(self) -> int:
+        """Return the fair price, ticks."""
         if self.perpetual is not None:
             return self.perpetual.fair()
-        return self._asset.price // self.instrument.tick
+        return self.asset.price // self.instrument.tick
 
 
 class Venue:
