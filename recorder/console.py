@@ -22,6 +22,7 @@ from typing import Any, NoReturn, cast
 import click
 import msgspec
 from rich.console import Console
+from rich.table import Table
 
 from recorder.clock import format_time, parse_time
 from recorder.errors import ExitCode, InternalError, RecorderError, UsageError
@@ -35,10 +36,27 @@ class _Talk(Console):
 
 
 class Output(Console):
-    """Standard output as a table for a person; a reader that went away is told to the caller."""
+    """Standard output as tables for a person; a reader that went away is told to the caller.
 
-    def __init__(self) -> None:
-        super().__init__(highlight=False, soft_wrap=True, markup=False)
+    Args:
+        pipe_columns: where there is no terminal, wrap after so many; None: never.
+    """
+
+    def __init__(self, pipe_columns: int | None = None) -> None:
+        is_pipe = not sys.stdout.isatty()
+        super().__init__(
+            highlight=False,
+            soft_wrap=pipe_columns is None,
+            markup=False,
+            width=pipe_columns if is_pipe else None,
+        )
+
+    def print_table(self, table: Table) -> None:
+        """Print a table without the blanks that rich leaves at the ends of its lines."""
+        with self.capture() as text:
+            self.print(table)
+        for line in text.get().splitlines():
+            click.echo(line.rstrip())
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError  # rich would end the process as failed

@@ -22,6 +22,10 @@ cli = LazyGroup(
         "info": "recorder.cli.inspect",
         "verify": "recorder.cli.inspect",
         "recover": "recorder.cli.inspect",
+        "seal": "recorder.cli.reshape",
+        "compact": "recorder.cli.reshape",
+        "slice": "recorder.cli.reshape",
+        "merge": "recorder.cli.reshape",
     },
 )
 

@@ -7,15 +7,13 @@ channel: that is `okx.channels`.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from recorder.console import print_json
+from recorder.console import Output, print_json
 from recorder.errors import UsageError
 from recorder.okx.channels import BARS, CHANNELS, ENDPOINTS, Channel, channel_of
 
@@ -112,9 +110,6 @@ _BARS_NOTE = {
 
 
 def _print_table(channels: Iterable[Channel]) -> None:
-    out = Console(
-        highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS
-    )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     table.add_column("channel", no_wrap=True, style="cyan")
     table.add_column("socket", no_wrap=True)
@@ -133,10 +128,7 @@ def _print_table(channels: Iterable[Channel]) -> None:
             "" if channel.depth is None else str(channel.depth),
             channel.note,
         )
-    with out.capture() as text:
-        out.print(table)
-    for line in text.get().splitlines():
-        click.echo(line.rstrip())
+    Output(_PIPE_COLUMNS).print_table(table)
 
 
 def _argument(channel: Channel) -> str:

@@ -17,12 +17,14 @@ from rich.table import Table
 from recorder.capture.info import CaptureInfo
 from recorder.capture.reader import Capture
 from recorder.capture.recover import recover
-from recorder.capture.serve import Problem
 from recorder.capture.verify import VerifyReport, verify
+from recorder.cli.words import count_text, problem_sentence, size_text, span_text
 from recorder.console import Output, print_json, say, talk, time_or_dash
 from recorder.errors import ExitCode
+from recorder.okx.validation import RULES
 
-_UNITS = ("B", "kB", "MB", "GB", "TB")
+_COMPARED = ("match", "mismatch", "unproven")
+"""How comparisons of a book with the venue's own can end; see `okx.chains.Integrity`."""
 
 
 @click.command("info")
@@ -40,7 +42,7 @@ def info_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 - a 
     else:
         _print_info(info)
     for problem in info.problems:
-        say(f"damage: {_sentence(problem)}")
+        say(f"damage: {problem_sentence(problem)}")
     if _is_unfinished(info):
         say(
             "warning: the last recorder did not end cleanly; what it received last may be lost, "
@@ -85,16 +87,14 @@ def recover_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 -
     if as_json:
         print_json({**msgspec.structs.asdict(report), "seconds": round(seconds, 3)})
     elif report.segments or report.frames or report.bytes_cut or report.holes or report.quarantined:
-        say(
-            f"recovered {_count(report.frames, 'frame')}, cut {_count(report.bytes_cut, 'byte')}, "
-            f"{_count(report.holes, 'hole')}, {seconds:.1f} s"
-        )
+        kept, cut = count_text(report.frames, "frame"), count_text(report.bytes_cut, "byte")
+        say(f"recovered {kept}, cut {cut}, {count_text(report.holes, 'hole')}, {seconds:.1f} s")
         for path in report.quarantined:
             say(f"set aside: {path}")
     elif not report.problems:
         say(f"nothing to recover in {capture}: it was ended cleanly, or recovered before")
     for problem in report.problems:
-        say(f"damage: {_sentence(problem)}")
+        say(f"damage: {problem_sentence(problem)}")
     if report.problems:
         say("what was sealed cannot be recovered: restore those files from a copy")
     return report.exit_code
@@ -105,7 +105,7 @@ def _print_info(info: CaptureInfo) -> None:
     facts = Table.grid(padding=(0, 3))
     facts.add_column(style="bold")
     facts.add_column()
-    span = "" if info.start is None or info.end is None else _duration(info.end - info.start)
+    span = "" if info.start is None or info.end is None else span_text(info.end - info.start)
     on_disk = info.disk_bytes + info.journal_bytes
     # A journal is larger than what it holds, until it is sealed: no ratio to tell then.
     is_smaller = 0 < on_disk < info.raw_bytes
@@ -122,17 +122,23 @@ def _print_info(info: CaptureInfo) -> None:
         ("events", f"{info.events:,} ({info.unrecognized:,} unrecognized)"),
         (
             "segments",
-            f"{info.segments:,} sealed, {_count(info.runs, 'run')}, "
-            f"{_count(info.connections, 'connection')}",
+            f"{info.segments:,} sealed, {count_text(info.runs, 'run')}, "
+            f"{count_text(info.connections, 'connection')}",
         ),
-        ("gaps, lost", f"{_count(info.gaps, 'gap')}, {_losses(info)}"),
-        ("size", f"{_size(info.raw_bytes)} of payloads, {_size(on_disk)} on disk{ratio}"),
-        ("checkpoints", _size(info.checkpoint_bytes)),
+        ("gaps, lost", f"{count_text(info.gaps, 'gap')}, {_losses(info)}"),
+        ("size", f"{size_text(info.raw_bytes)} of payloads, {size_text(on_disk)} on disk{ratio}"),
+        ("checkpoints", size_text(info.checkpoint_bytes)),
         ("digest", info.input_digest or "unknown: a segment cannot be read"),
     ]
+    if info.origin is not None:
+        rows.insert(2, ("made by", _origin(info.origin)))
+    if info.expired is not None:
+        gone = info.expired
+        words = f"{count_text(gone.segments, 'segment')}, {count_text(gone.frames, 'frame')}"
+        rows.append(("expired", f"{words} up to seq {gone.last_seq} ({size_text(gone.bytes)})"))
     for name, value in rows:
         facts.add_row(name, value.rstrip())
-    out.print(facts)
+    out.print_table(facts)
     if not info.channels:
         return
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold", title_justify="left")
@@ -144,58 +150,74 @@ def _print_info(info: CaptureInfo) -> None:
             channel.name,
             f"{channel.frames:,}",
             f"{channel.instruments:,}",
-            _size(channel.bytes),
+            size_text(channel.bytes),
             f"{channel.bytes / channel.frames:,.0f}",
         )
     out.print()
-    out.print(table)
+    out.print_table(table)
 
 
 def _print_verify(report: VerifyReport) -> None:
     out = Output()
     for problem in report.problems:
-        out.print(f"problem: {_sentence(problem)}")
-    checks, chain = report.checksums, report.sequence
-    verdict = "whole" if report.ok else _count(len(report.problems), "problem")
+        out.print(f"problem: {problem_sentence(problem)}")
+    checks, chain, books = report.checksums, report.sequence, report.integrity
+    verdict = "whole" if report.ok else count_text(len(report.problems), "problem")
     if report.ok and report.lost_rows:
-        verdict = f"whole, with {_count(report.lost_rows, 'declared loss', 'declared losses')}"
-    facts = Table.grid(padding=(0, 3))
-    facts.add_column(style="bold")
-    facts.add_column()
-    rows: list[tuple[str, Any]] = [
+        verdict = f"whole, with {count_text(report.lost_rows, 'declared loss', 'declared losses')}"
+    rows: list[tuple[str, str]] = [
         ("verdict", verdict),
         (
             "frames",
-            f"{report.frames:,} in {_count(report.segments, 'sealed segment')} and the journal",
+            f"{report.frames:,} in {count_text(report.segments, 'sealed segment')} and "
+            f"{count_text(report.journals, 'journal')}",
         ),
         ("events", f"{report.events:,} ({report.unrecognized:,} unrecognized)"),
         (
             "book chains",
-            f"{_count(chain['links'], 'link')}, {_count(chain['gaps'], 'gap')}, "
-            f"{_count(chain['resets'], 'reset')}",
+            f"{count_text(chain['links'], 'link')}, {count_text(chain['gaps'], 'gap')}, "
+            f"{count_text(chain['resets'], 'reset')}",
         ),
         (
             "checksums",
             f"{checks['match']:,} match, {checks['mismatch']:,} mismatch, "
             f"{checks['absent']:,} absent",
         ),
-        ("digest", report.input_digest or "-"),
     ]
+    if any(books.get(f"books_{found}") for found in _COMPARED):
+        found = ", ".join(f"{books.get(f'books_{name}', 0):,} {name}" for name in _COMPARED)
+        rows.append(("books by REST", found))
+    rows.append(("checkpoints", f"{report.checkpoints:,} compared or read"))
+    if report.expired:
+        rows.append(("expired", f"{count_text(report.expired, 'frame')}, let go by retention"))
+    rows.append(("digest", report.input_digest or "-"))
+    facts = Table.grid(padding=(0, 3))
+    facts.add_column(style="bold")
+    facts.add_column()
     for name, value in rows:
         facts.add_row(name, value)
-    out.print(facts)
+    out.print_table(facts)
+    if report.validation:
+        _print_validation(out, report.validation)
 
 
-def _sentence(problem: Problem) -> str:
-    where = "" if problem.segment is None else f" (segment {problem.segment}"
-    if where and problem.first_seq is not None:
-        last = "?" if problem.last_seq is None else str(problem.last_seq)
-        where += f", seq {problem.first_seq} to {last}"
-    return f"{problem.file}{where}{')' if where else ''}: {problem.cause}"
+def _print_validation(out: Output, counts: dict[str, int]) -> None:
+    """Say what a market would not do, most first; it is no problem of the capture."""
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold", pad_edge=False)
+    table.add_column("market data", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("what was seen; the bytes are as the venue sent them")
+    for rule, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(rule, f"{count:,}", RULES.get(rule, ""))
+    out.print()
+    out.print_table(table)
 
 
-def _count(count: int, one: str, many: str | None = None) -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def _origin(origin: dict[str, Any]) -> str:
+    """Return what a slice or a merge was made of, e.g. `slice of 1b2c3d4e`."""
+    sources = origin.get("sources") or []
+    ids = [str(item.get("id", "?"))[:8] for item in sources if isinstance(item, dict)]
+    return f"{origin.get('made_by', '?')} of {', '.join(ids)}"
 
 
 def _is_unfinished(info: CaptureInfo) -> bool:
@@ -206,22 +228,4 @@ def _is_unfinished(info: CaptureInfo) -> bool:
 def _losses(info: CaptureInfo) -> str:
     if not info.lost_rows:
         return "no losses declared"
-    return f"{_count(info.lost_rows, 'loss', 'losses')} ({info.lost:,} frames known)"
-
-
-def _size(count: int) -> str:
-    value, unit = float(count), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{count} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
-
-
-def _duration(ns: int) -> str:
-    seconds = ns / 1e9
-    if seconds < 120:
-        return f"({seconds:.1f} s)"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    return "(" + " ".join(f"{n} {unit}" for n, unit in parts if n) + ")"
+    return f"{count_text(info.lost_rows, 'loss', 'losses')} ({info.lost:,} frames known)"
