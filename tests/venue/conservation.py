@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.capture.reader import Capture
-from recorder.frame import Kind
+from recorder.frame import Frame, Kind
 from tests.venue.oracle import hash_of
 
 _CONNECTION_ID = re.compile(rb'"connId":"([0-9a-f]{8})"\}$')
@@ -101,9 +101,13 @@ def check(
     capture: str | PathLike[str], log: str | PathLike[str] | Iterable[dict[str, Any]]
 ) -> Verdict:
     """Compare a capture with the log of the only venue it was recorded from."""
-    lines = list(_lines(log))
+    return compare(Capture(capture).frames(), list(_lines(log)))
+
+
+def compare(frames: Iterable[Frame], lines: list[dict[str, Any]]) -> Verdict:
+    """Compare the frames of a capture, in `seq` order, with the lines of the log."""
     sent = _read_log(lines)
-    stored, rest = _read_capture(Capture(capture))
+    stored, rest = _read_frames(frames)
     verdict = Verdict(
         connections=len(sent),
         handed=sum(len(item.messages) for item in sent),
@@ -219,10 +223,10 @@ def _read_log(lines: list[dict[str, Any]]) -> list[Sent]:
     return list(found.values())
 
 
-def _read_capture(capture: Capture) -> tuple[list[Stored], set[str]]:
+def _read_frames(frames: Iterable[Frame]) -> tuple[list[Stored], set[str]]:
     found: dict[int, Stored] = {}
     rest: set[str] = set()
-    for frame in capture.frames():
+    for frame in frames:
         item = found.get(frame.connection)
         if frame.kind is Kind.OPENED:
             endpoint = json.loads(frame.payload)["endpoint"]

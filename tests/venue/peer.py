@@ -82,6 +82,7 @@ class Peer(asyncio.Protocol):
         self._written = 0
         self._ends: deque[tuple[int, str, bytes]] = deque()
         self._is_hanging = False
+        self._is_at_end = False
         self._is_lost = False
         self._code: int | None = None
 
@@ -350,8 +351,11 @@ class Peer(asyncio.Protocol):
         while self._queue and (budget is None or budget > 0) and not transport.is_closing():
             data = self._queue.popleft()
             if not data:
+                self._is_at_end = True
                 if transport.can_write_eof():
                     transport.write_eof()
+                continue
+            if self._is_at_end:  # an answer to what the client said after our end
                 continue
             if budget is not None and len(data) > budget:
                 self._queue.appendleft(data[budget:])
