@@ -7,7 +7,9 @@ channel: that is `okx.channels`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Any
 
 import click
@@ -17,7 +19,8 @@ from recorder.console import Output, print_json
 from recorder.errors import UsageError
 from recorder.okx.channels import BARS, CHANNELS, ENDPOINTS, Channel, channel_of
 
-_PIPE_COLUMNS = 200
+_PIPE_COLUMNS = 250
+_NAME_COLUMNS, _ARGUMENT_COLUMNS = 29, 22
 _BAR = re.compile(rf"(.*candle)(?:1s|{'|'.join(BARS)})")
 
 
@@ -59,8 +62,12 @@ def channels_command(
         )
     if as_json:
         print_json([_row(channel) for channel in found])
+        return
+    shown = found if names else _folded(found)
+    if sys.stdout.isatty():
+        _print_sections(shown)
     else:
-        _print_table(found if names else _folded(found))
+        _print_table(shown)
 
 
 def _row(channel: Channel) -> dict[str, Any]:
@@ -110,32 +117,51 @@ _BARS_NOTE = {
 
 
 def _print_table(channels: Iterable[Channel]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    table.add_column("channel", no_wrap=True, style="cyan")
-    table.add_column("socket", no_wrap=True)
-    table.add_column("login", no_wrap=True)
-    table.add_column("argument", overflow="fold")
-    table.add_column("pace")
-    table.add_column("depth", justify="right", no_wrap=True)
-    table.add_column("note")
+    """Print one row a channel, with every column: what a pipe can be cut and searched by."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in ("channel", "socket", "login", "argument", "pace", "depth", "note"):
+        table.add_column(name, no_wrap=True)
     for channel in channels:
         table.add_row(
             channel.name,
             channel.endpoint,
-            "yes" if channel.login else "",
-            _argument(channel),
+            "yes" if channel.login else "no",
+            _argument(channel, with_defaults=True) or "-",
             channel.pace,
-            "" if channel.depth is None else str(channel.depth),
+            "-" if channel.depth is None else str(channel.depth),
             channel.note,
         )
     Output(_PIPE_COLUMNS).print_table(table)
 
 
-def _argument(channel: Channel) -> str:
+def _print_sections(channels: Sequence[Channel]) -> None:
+    """Print a list for each socket, which fits a terminal of 80 columns."""
+    out = Output(_PIPE_COLUMNS)
+    for endpoint, login in product(ENDPOINTS, (False, True)):
+        rows = [item for item in channels if (item.endpoint, item.login) == (endpoint, login)]
+        if not rows:
+            continue
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+        title = f"{endpoint}{', after a login' if login else ''}"
+        table.add_column(title, no_wrap=True, width=_NAME_COLUMNS, style="cyan")
+        table.add_column("argument", width=_ARGUMENT_COLUMNS)
+        table.add_column("pace; note")
+        for channel in rows:
+            depth = "" if channel.depth is None else f", {channel.depth} levels"
+            if channel.depth == 1:
+                depth = ", the best level"
+            note = f"; {channel.note}" if channel.note else ""
+            table.add_row(channel.name, _argument(channel), f"{channel.pace}{depth}{note}")
+        out.print_table(table)
+        click.echo()
+
+
+def _argument(channel: Channel, *, with_defaults: bool = False) -> str:
     """Return what a channel takes: the one a bare value fills first, optional ones in brackets."""
     words = [key.replace("|", " or ") for key in channel.required]
-    words += [f"{key}={value}" for key, value in channel.defaults]
+    if with_defaults:
+        words += [f"{key}={value}" for key, value in channel.defaults]
     words += [f"[{key}]" for key in channel.optional]
     subject = channel.subject or ""
-    words.sort(key=lambda word: subject not in word.replace("[", "").replace("]", "").split("="))
+    words.sort(key=lambda word: subject not in re.split(r"\W+", word))
     return ", ".join(words)
