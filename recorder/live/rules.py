@@ -24,7 +24,7 @@ RETRY_AFTER_MAX = 600.0
 class Retry(Enum):
     """How the next attempt is made; the value is how the docs say it."""
 
-    AT_ONCE = "at once, if it had lived"
+    AT_ONCE = "at once"
     BACK_OFF = "back-off"
     LATER = "longer back-off"
     RARELY = "every 10 minutes"
