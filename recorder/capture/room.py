@@ -26,8 +26,12 @@ class Disk:
     """The system calls of the writing side; each raises OSError as the system does."""
 
     def create(self, path: Path, mode: int) -> int:
-        """Create a file that must not exist; return its descriptor."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        """Create a file that must not exist; return its descriptor.
+
+        Writes go to its end, wherever that is: a file that was cut back after a short write must
+        not go on behind a hole.
+        """
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return os.open(path, flags, mode)
 
     def writev(self, fd: int, buffers: Sequence[bytes | memoryview]) -> int:
