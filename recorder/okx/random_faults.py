@@ -30,6 +30,7 @@ from recorder.okx.faults import (
     NoAnswer,
     OldFirst,
     Refuse,
+    Rename,
     Repeat,
     RepeatAck,
     ResetSequence,
@@ -52,6 +53,7 @@ def random_scenario(
     count: int = 30,
     endpoints: tuple[str, ...] = _SOCKETS,
     recovery: float = 75.0,
+    rest: bool = False,
 ) -> Scenario:
     """Draw faults of every group, spread over a time.
 
@@ -61,16 +63,16 @@ def random_scenario(
     Args:
         seed: decides everything.
         seconds: faults begin within the first four fifths of this time.
-        count: how many faults; kinds come in turn, so that 36 hold every one.
+        count: how many faults; kinds come in turn, so that 40 hold every one.
         endpoints: which sockets they may hit.
         recovery: seconds a client may need to be whole again after a fault; kinds that need more
             (a client waits before it asks again for what was taken away) are not drawn.
+        rest: draw faults of REST requests as well.
     """
     random = Random(seed)
+    places = (None, *endpoints, *(("rest",) if rest else ()))
     possible = [
-        fault
-        for fault, needed in _SURVIVABLE
-        if needed <= recovery and (fault.endpoint is None or fault.endpoint in endpoints)
+        fault for fault, needed in _SURVIVABLE if needed <= recovery and fault.endpoint in places
     ]
     deck: list[AnyFault] = []
     faults: list[AnyFault] = []
@@ -120,5 +122,9 @@ _SURVIVABLE: tuple[tuple[AnyFault, int], ...] = (
     (OldFirst(seconds=60.0), 2),
     (Repeat(channel="trades", endpoint="public"), 2),
     (NewField(), 2),
+    (Repeat(channel="orders", endpoint="private"), 2),
+    (Rename(channel="trades", endpoint="public"), 2),
+    (Refuse(status=500, endpoint="rest"), 2),
+    (Drop(endpoint="rest"), 2),
 )
 """Faults, and about how many seconds a client needs to be whole again after each."""

@@ -111,7 +111,9 @@ def soak(directory: Path, *, seed: int, seconds: float, count: int = 30) -> Soak
     """Run one soak in a directory; the capture and the logs stay there."""
     result = Soak(seed, seconds)
     out, log = directory / "capture", directory / "oracle.jsonl"
-    scenario = random_scenario(seed, seconds=seconds, count=count, recovery=0.2 * seconds)
+    scenario = random_scenario(
+        seed, seconds=seconds, count=count, recovery=0.2 * seconds, rest=True
+    )
     (directory / "scenario.json").write_text(write_scenario(scenario))
     environment = {**os.environ, **SECRETS}
     venue = subprocess.Popen(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -15,6 +17,7 @@ from recorder.okx.faults import (
     Gap,
     LoginError,
     Scenario,
+    kinds,
     name_of,
     read_scenario,
     write_scenario,
@@ -80,6 +83,17 @@ def test_what_cannot_be_meant_is_refused_with_its_name(text: str, told: str):
     assert told in str(refused.value)
 
 
+def test_the_page_names_every_kind_and_its_examples_can_be_read(repository: Path):
+    page = (repository / "docs" / "faults.md").read_text()
+
+    missing = [name for name in kinds() if f"| `{name}` |" not in page]
+    assert not missing
+    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert examples
+    for example in examples:
+        assert read_scenario(example).faults
+
+
 def test_the_same_seed_draws_the_same_faults():
     assert random_scenario(3, seconds=60) == random_scenario(3, seconds=60)
     assert random_scenario(3, seconds=60) != random_scenario(4, seconds=60)
@@ -113,6 +127,9 @@ def test_endpoints_that_are_not_meant_are_spared():
     scenario = random_scenario(5, seconds=60, count=60, endpoints=("business",))
 
     assert {fault.endpoint for fault in scenario.faults} == {"business"}
+    assert "rest" not in {fault.endpoint for fault in random_scenario(5, seconds=60).faults}
+    with_rest = random_scenario(5, seconds=60, count=60, rest=True)
+    assert "rest" in {fault.endpoint for fault in with_rest.faults}
     assert not any(isinstance(fault, LoginError) for fault in scenario.faults)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_SECOND
 from recorder.okx import faults as kinds
-from recorder.okx.exchange import Close, Conversation, Send, Started, Stopped
+from recorder.okx.exchange import Close, Conversation, Rules, Send, Started, Stopped
 from recorder.okx.fault_plan import (
     Cut,
     Faults,
@@ -52,7 +52,9 @@ class Venue:
         self.connect()
 
     def connect(self, endpoint: str = "public", now: float = 0) -> None:
-        conversation = Conversation(endpoint, "0000000a", lambda argument: True)
+        conversation = Conversation(
+            endpoint, "0000000a", lambda argument: True, rules=self.faults.scenario.rules
+        )
         self.talk = FaultyConversation(conversation, self.faults, 0, round(now * S))
 
     def say(self, op: str, *arguments: dict, now: float = 0, **extra) -> list:
@@ -85,6 +87,15 @@ def test_without_faults_nothing_is_changed():
     assert venue.tick(100) == []
     assert venue.talk.deadline is None
     assert venue.made == []
+
+
+def test_the_rules_of_a_scenario_are_the_venues():
+    venue = Venue(rules=Rules(idle_ns=30 * S))
+    venue.push(TRADE, 5)
+
+    assert venue.talk.deadline == 35 * S
+    assert venue.tick(34) == []
+    assert venue.tick(35) == [Close(4004, "No data received in 30s.")]
 
 
 # --- when and where -------------------------------------------------------------------------------
