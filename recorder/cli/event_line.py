@@ -62,6 +62,9 @@ _COMMON = ("seq", "index", "ts_recv", "ts_event", "instrument", "channel", "conn
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _DIM, _RED, _GREEN, _YELLOW = "2", "31", "32", "33"
+_FRAME_COLUMNS = 17
+"""What a line holds beside channel, instrument and levels: the time, blanks, the bar."""
+
 Pieces: TypeAlias = list[tuple[str, str]]
 """Text and the colour it has on a terminal, blank for none."""
 
@@ -133,13 +136,17 @@ class EventLines:
         book = self._books.get(event.instrument, event.channel)
         if book is None or not book.is_whole:
             return [("no whole book yet", _DIM)]
-        name = book.instrument
-        bids = [self._level(name, level, "bid") for level in reversed(book.bids(self._depth))]
-        asks = [self._level(name, level, "ask") for level in book.asks(self._depth)]
+        name, depth = book.instrument, self._depth
+        bids = [self._level(name, level, "bid") for level in reversed(book.bids(depth))]
+        asks = [self._level(name, level, "ask") for level in book.asks(depth)]
         blank = " " * len((bids or asks or [""])[0])
-        missing = [blank] * (self._depth - len(bids))  # asks stay where they are
+        bids = [blank] * (depth - len(bids)) + bids  # asks stay where they are
+        if self._width is not None:  # the levels around the spread, as many as fit
+            left = self._width - self._channel_width - self._instrument_width - _FRAME_COLUMNS
+            depth = max(left // (2 * (len(blank) + 2)), 1)
+            bids, asks = bids[-depth:], asks[:depth]
         kind = "  snapshot" if event.is_snapshot else ""
-        return [*_two_sides("  ".join([*missing, *bids]), "  ".join(asks)), (kind, _DIM)]
+        return [*_two_sides("  ".join(bids), "  ".join(asks)), (kind, _DIM)]
 
     def _best(self, event: Quote | Ticker) -> Pieces:
         name = event.instrument

@@ -134,6 +134,20 @@ def test_a_line_fits_the_terminal(width: int) -> None:
     assert plain.endswith("…")
 
 
+def test_a_narrow_terminal_shows_the_levels_around_the_spread() -> None:
+    book = Book("BTC-USDT", "books", number=str)
+    snapshot = BookUpdate(
+        1, 0, NOW, NOW, "BTC-USDT", "books", True,
+        [Level("9.5", "1"), Level("9.4", "1"), Level("9.3", "1")],
+        [Level("9.6", "1"), Level("9.7", "1"), Level("9.8", "1")],
+    )  # fmt: skip
+    book.apply(snapshot)
+    line = lines(Books([book]), depth=3, width=72).line(snapshot) or ""
+    assert "1 × 9.4  1 × 9.5 | 9.6 × 1  9.7 × 1" in line
+    assert "9.3" not in line
+    assert len(line) <= 72
+
+
 def test_every_type_has_a_line() -> None:
     """Also one without a form of its own, with every optional field missing."""
     form = lines()
