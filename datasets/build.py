@@ -35,6 +35,13 @@ RECIPES: dict[str, dict[str, Any]] = {
         "note": "Simulated. ETH-USDT spot and swap with a sequence reset, a gap, a frenzy and a "
         "disconnect.",
     },
+    "every-channel": {
+        "seed": 20261104,
+        "duration": 30.0,
+        "rate": 0.1,
+        "scenario": "every-channel",
+        "note": "Simulated. Every channel of OKX, on logged-in sockets, with a trading account.",
+    },
 }
 """Arguments of `replay.simulator.simulate`, by dataset."""
 

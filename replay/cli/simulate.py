@@ -53,6 +53,7 @@ from replay.simulator import DEFAULT_START, SimulationReport, simulate
     show_default=True,
     help="What goes wrong: see docs/simulator.md.",
 )
+@click.option("--private", is_flag=True, help="Trade with one account: its private channels too.")
 @click.option(
     "--start",
     type=TIME,
@@ -78,6 +79,7 @@ def simulate_command(
     channels: tuple[str, ...],
     rate: float,
     scenario: str,
+    private: bool,
     start: int,
     segment_seconds: float,
     note: str | None,
@@ -99,6 +101,7 @@ def simulate_command(
             channels=channels or None,
             rate=rate,
             scenario=scenario,
+            private=private,
             start=start,
             segment_seconds=segment_seconds,
             note=note,
