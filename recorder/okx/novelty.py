@@ -22,9 +22,9 @@ import msgspec
 from recorder.event import Level
 from recorder.frame import Frame, Kind
 from recorder.okx.channels import ARGUMENT_KEYS
-from recorder.okx.messages import SpreadLevel
 from recorder.okx.pushes import shape_of
 from recorder.okx.responses import UNREADABLE
+from recorder.okx.spread_messages import SpreadLevel
 from recorder.okx.words import UNREAD, WORDS, Values
 
 LIMIT = 500

@@ -11,7 +11,8 @@ from typing import Any
 
 from recorder.event import BookUpdate, Candle, Event, Level, Quote, Ticker, Trade
 from recorder.frame import Frame
-from recorder.okx import messages as wire
+from recorder.okx import messages
+from recorder.okx import spread_messages as wire
 from recorder.okx.shape import NS, Decode, Handle, Reading, Shape, pushed, to_ns
 
 _NO_LEVEL: Any = wire.SpreadLevel(None, None, None)  # type: ignore[arg-type]
@@ -119,13 +120,13 @@ INCREMENTAL_SPREAD_BOOK = "sprd-books-l2-tbt"
 """The one spread channel that sends a snapshot and then updates."""
 
 SPREAD_SHAPES: dict[str, Shape] = {
-    "sprd-public-trades": Shape(pushed(wire.RowsPush, wire.SpreadTradeRow), _trades),
+    "sprd-public-trades": Shape(pushed(messages.RowsPush, wire.SpreadTradeRow), _trades),
     "sprd-bbo-tbt": Shape(pushed(wire.SpreadPush, wire.SpreadBookRow), _quotes),
     "sprd-books5": Shape(pushed(wire.SpreadPush, wire.SpreadBookRow), _book("sprd-books5")),
     INCREMENTAL_SPREAD_BOOK: Shape(
         pushed(wire.SpreadBookPush, wire.SpreadBookRow),
         _book(INCREMENTAL_SPREAD_BOOK),
     ),
-    "sprd-tickers": Shape(pushed(wire.RowsPush, wire.SpreadTickerRow), _tickers),
+    "sprd-tickers": Shape(pushed(messages.RowsPush, wire.SpreadTickerRow), _tickers),
 }
 """Shapes of these channels by name; candles have one name per interval, see `spread_candle`."""
