@@ -87,11 +87,13 @@ class Faults:
 
     Attributes:
         made: what has happened so far, oldest first.
+        version: rises whenever a fault is added or used up: lists made of `among` are old then.
     """
 
     def __init__(self, scenario: Scenario, now_ns: int) -> None:
         self.scenario = scenario
         self.made: list[Made] = []
+        self.version = 0
         self._started = now_ns
         self._faults: list[kinds.AnyFault] = []
         self._left: list[int | None] = []
@@ -103,6 +105,7 @@ class Faults:
         """Add a fault to the scenario, now."""
         self._faults.append(fault)
         self._left.append(fault.times or None)
+        self.version += 1
 
     def at_handshake(self, endpoint: str, now_ns: int) -> kinds.AtHandshake | None:
         """Return what goes wrong with a handshake (or, of `rest`, a request), None for nothing."""
@@ -138,6 +141,7 @@ class Faults:
 
     def take(self, index: int, made: Made) -> None:
         """Let a fault happen once."""
+        self.version += 1
         left = self._left[index]
         self._left[index] = None if left is None else left - 1
         self.made.append(made)

@@ -38,19 +38,15 @@ from recorder.okx.fault_plan import (
     Made,
     Pace,
     Restart,
-    SendBinary,
     SendPieces,
-    SendRaw,
     is_about,
     is_about_subject,
     subject_of,
 )
 from recorder.okx.faults import Fault
-from recorder.okx.faulty_pushes import changed, is_chained_push
+from recorder.okx.faulty_pushes import changed, is_chained_push, message_of
 
 F = TypeVar("F", bound=Fault)
-_BROKEN = b"\xb3\x05no frame"  # reserved bits and a reserved opcode, RFC 6455 section 5.2
-_GARBLED = b'{"arg":{"channel":"garbled"},"data":["\xff\xfe\xc3("]}'
 _WHOLE_REQUEST = ("60012", "60014", "60019")
 
 
@@ -85,6 +81,7 @@ class FaultyConversation:
         self._count = 0
         self._held_until: int | None = None
         self._held: list[Action] = []
+        self._lists: dict[Any, tuple[int, list[tuple[int, int, Any]]]] = {}
         self._pieces = (0, 0)  # pieces per message, until when
 
     # --- what happens -----------------------------------------------------------------------
@@ -114,9 +111,8 @@ class FaultyConversation:
             return []
         self._pushes += 1
         self.conversation.pushed(now_ns)
-        return self._out(
-            [Send(item) for item in self._changed(channel, instrument, payload, now_ns)], now_ns
-        )
+        sent = self._changed(channel, instrument, payload, now_ns)
+        return self._out([Send(item) for item in sent], now_ns)
 
     def tick(self, now_ns: int) -> list[Action]:
         """Do what has become due."""
@@ -135,9 +131,10 @@ class FaultyConversation:
         idle = self.conversation.deadline
         if idle is not None:
             times.append(idle)
-        for index, fault in self._faults.among(kinds.ByItself):
-            if index not in self._done and self._is_mine(fault) and self._is_pushed(fault):
-                times.append(max(self._faults.due(fault), self._due(fault)))
+        for due, _, fault in self._mine(kinds.ByItself):
+            if self._can_happen(fault):
+                times.append(due)
+                break
         return min(times, default=None)
 
     # --- faults that come by themselves -----------------------------------------------------
@@ -146,13 +143,13 @@ class FaultyConversation:
         """Add what has become due, hold back what must wait, end after the end."""
         while self._later and self._later[0][0] <= now_ns:
             actions.append(heapq.heappop(self._later)[2])
-        for index, fault in list(self._faults.among(kinds.ByItself)):
-            if index not in self._done and self._has_come(fault, now_ns):
-                happening = self._happen(fault, now_ns)
-                if happening is not None:
-                    self._done.add(index)
-                    self._faults.take(index, self._made(fault, now_ns))
-                    actions += happening
+        for due, index, fault in self._mine(kinds.ByItself):
+            if due > now_ns:
+                break
+            if index not in self._done and self._can_happen(fault):
+                self._done.add(index)
+                self._faults.take(index, self._made(fault, now_ns))
+                actions += self._happen(fault, now_ns)
         if self._pieces[0] and now_ns < self._pieces[1]:
             actions = [
                 SendPieces(item.payload, self._pieces[0]) if isinstance(item, Send) else item
@@ -171,8 +168,8 @@ class FaultyConversation:
                 return actions[: place + 1]
         return actions
 
-    def _happen(self, fault: Any, now_ns: int) -> list[Action] | None:
-        """Return what a fault of its own does; None: it cannot happen yet."""
+    def _happen(self, fault: Any, now_ns: int) -> list[Action]:
+        """Return what a fault of its own does."""
         wait = now_ns + round(getattr(fault, "seconds", 0) * NS_PER_SECOND)
         match fault:
             case kinds.CloseWith(code=code, reason=reason):
@@ -199,30 +196,35 @@ class FaultyConversation:
                 found = [reply for item in meant for reply in self.conversation.evict(item)]
                 for item in meant:
                     self._live.pop(argument_key(item), None)
-                return list(found) or None
-            case kinds.Say(text=text):
-                return [Send(text.encode())]
-            case kinds.SayHuge(bytes=size):
-                head, tail = b'{"arg":{"channel":"huge"},"data":["', b'"]}'
-                return [Send(head + b"x" * max(0, size - len(head) - len(tail)) + tail)]
-            case kinds.SayGarbled():
-                return [Send(_GARBLED)]
-            case kinds.SayBinary(bytes=size):
-                return [SendBinary(bytes(range(256)) * (size // 256) + bytes(range(size % 256)))]
-            case kinds.BreakFraming():
-                return [SendRaw(_BROKEN)]
+                return list(found)
             case kinds.ResetSequence(instrument=instrument):
                 return [Restart(instrument)]
-        return []
+        return [message_of(fault)]
+
+    def _mine(self, group: Any) -> list[tuple[int, int, Any]]:
+        """Return (when, place, fault) of a group's faults left for this connection, by time."""
+        version, found = self._lists.get(group, (-1, []))
+        if version != self._faults.version:
+            found = [
+                (max(self._faults.due(fault), self._due(fault)), index, fault)
+                for index, fault in self._faults.among(group)
+                if index not in self._done and self._is_mine(fault)
+            ]
+            found.sort(key=lambda item: item[:2])
+            self._lists[group] = (self._faults.version, found)
+        return found
 
     def _has_come(self, fault: Fault, now_ns: int) -> bool:
         is_due = now_ns >= self._due(fault) and self._faults.is_time(fault, now_ns)
-        return is_due and self._is_pushed(fault) and self._is_mine(fault)
+        return is_due and self._can_happen(fault) and self._is_mine(fault)
 
     def _due(self, fault: Fault) -> int:
         return self._opened + round((fault.after or 0) * NS_PER_SECOND)
 
-    def _is_pushed(self, fault: Fault) -> bool:
+    def _can_happen(self, fault: Fault) -> bool:
+        """Say whether there is what a fault waits for beside a time."""
+        if isinstance(fault, kinds.Evict):
+            return any(is_about(fault, item) for item in self._live.values())
         return fault.pushes is None or self._pushes >= fault.pushes
 
     def _is_mine(self, fault: Fault) -> bool:
@@ -330,8 +332,10 @@ class FaultyConversation:
         is_first = subject in self._fresh
         self._fresh.discard(subject)
         is_update = is_chained and b'"action":"update"' in payload[:256]
-        for index, fault in list(self._faults.among(kinds.OnPush)):
-            if not self._has_come(fault, now_ns) or not is_about_subject(fault, subject):
+        for due, index, fault in self._mine(kinds.OnPush):
+            if due > now_ns:
+                break
+            if not self._can_happen(fault) or not is_about_subject(fault, subject):
                 continue
             match fault:
                 case kinds.Gap() | kinds.DeleteUnknown() if not is_update:

@@ -1,6 +1,6 @@
-"""What a fault does to the text of one data push.
+"""What faults put on the wire: changed pushes, and messages nobody asked for.
 
-Responsible for the changed payloads. Refuses to decide when (that is `okx.faulty_conversation`).
+Responsible for the payloads. Refuses to decide when (that is `okx.faulty_conversation`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,26 @@ import msgspec
 
 from recorder.okx import faults as kinds
 from recorder.okx.channels import CHANNELS
+from recorder.okx.exchange import Send
+from recorder.okx.fault_plan import Action, SendBinary, SendRaw
+
+_BROKEN = b"\xb3\x05no frame"  # reserved bits and a reserved opcode, RFC 6455 section 5.2
+_GARBLED = b'{"arg":{"channel":"garbled"},"data":["\xff\xfe\xc3("]}'
+
+
+def message_of(fault: Any) -> Action:
+    """Return the message that a fault sends by itself."""
+    match fault:
+        case kinds.Say(text=text):
+            return Send(text.encode())
+        case kinds.SayHuge(bytes=size):
+            head, tail = b'{"arg":{"channel":"huge"},"data":["', b'"]}'
+            return Send(head + b"x" * max(0, size - len(head) - len(tail)) + tail)
+        case kinds.SayBinary(bytes=size):
+            return SendBinary(bytes(range(256)) * (size // 256) + bytes(range(size % 256)))
+        case kinds.BreakFraming():
+            return SendRaw(_BROKEN)
+    return Send(_GARBLED)
 
 
 def is_chained_push(channel: str) -> bool:

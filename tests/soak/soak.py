@@ -76,7 +76,7 @@ class Soak:
 
     Attributes:
         problems: sentences; none: good.
-        samples: (seconds, resident bytes, open descriptors) of the recorder.
+        samples: (seconds since there was a capture, resident bytes, open descriptors).
         table: lines for a person: what the venue did, what the recorder said.
     """
 
@@ -133,7 +133,7 @@ def soak(directory: Path, *, seed: int, seconds: float, count: int = 30) -> Soak
                 cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=words,
             )  # fmt: skip
             with recorder:
-                _watch(recorder, result, limit=seconds + 60)
+                _watch(recorder, result, out, limit=seconds + 90)
                 assert recorder.stdout is not None
                 told = recorder.stdout.read()
         if recorder.returncode != 0:
@@ -149,9 +149,10 @@ def soak(directory: Path, *, seed: int, seconds: float, count: int = 30) -> Soak
     return result
 
 
-def _watch(recorder: subprocess.Popen[bytes], result: Soak, *, limit: float) -> None:
+def _watch(recorder: subprocess.Popen[bytes], result: Soak, out: Path, *, limit: float) -> None:
     """Look at the recorder's memory and descriptors until it ends."""
     begun = time.monotonic()
+    recording = None
     proc = Path(f"/proc/{recorder.pid}")
     while recorder.poll() is None:
         now = time.monotonic() - begun
@@ -159,10 +160,14 @@ def _watch(recorder: subprocess.Popen[bytes], result: Soak, *, limit: float) -> 
             recorder.kill()
             result.problems.append(f"the recorder did not end within {limit:g} s")
             return
+        if recording is None and (out / "capture.json").exists():
+            recording = now
         with contextlib.suppress(OSError, IndexError, ValueError):
             pages = int((proc / "statm").read_text().split()[1])
             count = len(list((proc / "fd").iterdir()))
-            result.samples.append((now, pages * os.sysconf("SC_PAGE_SIZE"), count))
+            if recording is not None:
+                resident = pages * os.sysconf("SC_PAGE_SIZE")
+                result.samples.append((now - recording, resident, count))
         with contextlib.suppress(subprocess.TimeoutExpired):
             recorder.wait(0.25)
 

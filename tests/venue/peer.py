@@ -76,6 +76,7 @@ class Peer(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._dripper: asyncio.TimerHandle | None = None
+        self._deadline: int | None = None
         self._pace: int | None = None
         self._queue: deque[bytes] = deque()
         self._queued = 0
@@ -243,6 +244,7 @@ class Peer(asyncio.Protocol):
 
     def tick(self) -> None:
         """Do what is due."""
+        self._deadline = None
         if self.talk is not None and not self._is_lost:
             self._act(self.talk.tick(time.monotonic_ns()))
 
@@ -420,6 +422,9 @@ class Peer(asyncio.Protocol):
     # --- time -------------------------------------------------------------------------------
 
     def _set_timer(self, deadline: int | None) -> None:
+        if deadline == self._deadline and self._timer is not None and not self._timer.cancelled():
+            return
+        self._deadline = deadline
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -7,7 +7,7 @@ from typing import get_args
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_SECOND
@@ -418,6 +418,7 @@ def test_new_fields_are_added_and_what_is_no_json_is_left_alone():
 # --- in any order ---------------------------------------------------------------------------------
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.integers(0, 10_000),
     st.lists(st.sampled_from(["subscribe", "unsubscribe", "push", "tick", "reconnect", "noise"])),
