@@ -233,6 +233,10 @@ class Session:
 
     # --- asking --------------------------------------------------------------------------
 
+    @property
+    def _may_log_in(self) -> bool:
+        return self._log_in and self._login.state is not LoginState.FAILED
+
     def _may_ask(self, item: Argument) -> bool:
         return not (item.needs_login and self._login.is_under_way)
 
@@ -298,9 +302,9 @@ class Session:
         item = self._find(event.argument)
         if item is None or item.standing is Standing.LEAVING:
             return  # an ack repeated while we leave does not mean that we are back
-        number = request_number(event.request_id)
-        if number is not None and number <= item.left:
-            return  # nor does one repeated after we left
+        number = item.request if event.request_id is None else request_number(event.request_id)
+        if number is None or not item.left < number <= item.request:
+            return  # nor does one repeated after we left, or one of something we never asked
         if item.standing is Standing.REFUSED and item.was_acked:
             return  # nor one repeated after the error that followed it
         item.acked(now, wants_snapshot=self._resync and self._has_book is not None)
@@ -325,7 +329,7 @@ class Session:
 
     def _refused(self, event: VenueError, now: int) -> None:
         item = None if event.code in _NO_REFUSALS else argument_meant(event, self._arguments)
-        if item is None:
+        if item is None or item.standing is Standing.REFUSED:
             return
         delay = _RETRY_CODES.get(event.code)
         if delay is not None:
@@ -335,7 +339,7 @@ class Session:
                     other.ask_at(now + min(delay << min(other.asks, 10), DELAY_MAX))
         elif item.standing is Standing.LEAVING:
             item.ask_at(now)  # it was not held: then ask for it
-        elif event.code == PLEASE_LOG_IN and self._log_in and item.denials < _DENIALS:
+        elif event.code == PLEASE_LOG_IN and self._may_log_in and item.denials < _DENIALS:
             self._login.want(now)  # and ask again after it, or a little later if it is done
             item.needs_login = True
             item.ask_at(now + (_DENIED_DELAY << item.denials))
@@ -356,7 +360,7 @@ class Session:
                 if item.standing is not Standing.REFUSED:
                     words = f"{event.count} connections of the account hold this channel"
                     self._refuse(item, CONNECTION_COUNT, words)
-                item.was_acked = True
+                item.was_acked = True  # so an ack that is late does not bring it back
 
     def _give_up(self) -> list[Action]:
         """Refuse what needs a login that failed for good, and say so once."""
@@ -367,6 +371,7 @@ class Session:
         for item in self._arguments.values():
             if item.needs_login and item.standing is not Standing.REFUSED:
                 self._refuse(item, code, message)
+                item.was_acked = True
         return [GiveUp(code, message)]
 
     # --- fresh snapshots -----------------------------------------------------------------
