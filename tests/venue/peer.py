@@ -354,7 +354,7 @@ class Peer(asyncio.Protocol):
             data = self._queue.popleft()
             if not data:
                 self._is_at_end = True
-                if transport.can_write_eof():
+                with contextlib.suppress(OSError):  # the client may have gone meanwhile
                     transport.write_eof()
                 continue
             if self._is_at_end:  # an answer to what the client said after our end
