@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.clock import NS_PER_SECOND
@@ -268,6 +268,7 @@ def test_an_unknown_endpoint_is_the_callers_mistake():
         Conversation("spot", "00000000", lambda argument: True)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_raise(text: bytes):
     assert venue().receive(text, 0)
@@ -284,6 +285,7 @@ _json = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["subscribe", "unsubscribe", "login"]),
     st.lists(st.dictionaries(st.sampled_from(["channel", "instId", "x"]), _json), max_size=4),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_of
@@ -118,6 +118,7 @@ def test_states_are_kept_per_argument_without_the_uid():
 
 
 @pytest.mark.parametrize("channel", ACCOUNT_CHANNELS)
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.text(max_size=3) | st.integers(), st.lists, max_leaves=5))
 def test_no_data_makes_it_raise(channel: str, data: object):
     state = AccountState(channel)
