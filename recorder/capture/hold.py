@@ -1,7 +1,7 @@
 """Hold: files that somebody reads are not deleted.
 
-Responsible for the shared locks of readers (on a sealed file while it is open, on whole days for a
-connection that opens files itself, as DuckDB does) and for the exclusive one of whoever deletes.
+Responsible for the shared locks of readers (on a sealed file while it is open, on the capture for
+a connection that opens files itself, as DuckDB does) and for the exclusive ones of whoever deletes.
 Refuses to wait for a reader: a file that is held is left for later.
 """
 
@@ -42,33 +42,22 @@ def hold_file(path: Path) -> int:
 
 
 class Hold:
-    """A shared lock on the days of a snapshot: none of its files is deleted until it is closed.
+    """A shared lock on a whole capture: none of its files is deleted until it is closed.
 
-    One descriptor a day, so that a connection over thousands of segments does not need thousands.
+    One descriptor, however many segments: DuckDB opens files by itself whenever a query needs
+    them, and what is a journal now may be sealed, joined and expired before it does.
     """
 
-    def __init__(self) -> None:
-        self._days: dict[str, int] = {}
-
-    def take(self, root: Path, day: str) -> None:
-        """Hold one more day, given as its folder's name; a day that is gone holds nothing."""
-        if day in self._days:
-            return
-        with suppress(FileNotFoundError, NotADirectoryError):
-            fd = os.open(root / layout.FRAMES_DIR / day, os.O_RDONLY | os.O_CLOEXEC)
-            with suppress(OSError):
-                fcntl.flock(fd, fcntl.LOCK_SH)  # whoever deletes holds it for one unlink
-            self._days[day] = fd
-
-    def covers(self, snapshot: Snapshot) -> bool:
-        """Tell whether every sealed file of a snapshot is held."""
-        return all(day_of(source.path) in self._days for source in snapshot.sealed)
+    def __init__(self, root: Path) -> None:
+        self._fd = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
+        with suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_SH)  # whoever deletes holds it for one unlink
 
     def close(self) -> None:
         """Let go."""
-        for fd in self._days.values():
-            os.close(fd)
-        self._days.clear()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def __del__(self) -> None:
         self.close()
@@ -87,18 +76,8 @@ class Hold:
 
 def hold_snapshot(capture: Capture) -> tuple[Snapshot, Hold]:
     """Return a snapshot and the hold on its files: they were there when the hold was taken."""
-    hold = Hold()
-    while True:
-        for day in layout.list_days(capture.path):
-            hold.take(capture.path, day)
-        snapshot = capture.snapshot()
-        if hold.covers(snapshot):
-            return snapshot, hold
-
-
-def day_of(path: str) -> str:
-    """Return the folder `date=…` of a sealed file's path."""
-    return path.split("/")[1]
+    hold = Hold(capture.path)
+    return capture.snapshot(), hold
 
 
 def remove_unheld(root: Path, path: str, *more: Path) -> bool:
@@ -110,7 +89,7 @@ def remove_unheld(root: Path, path: str, *more: Path) -> bool:
     file = root / path
     locks: list[int] = []
     try:
-        for place in (file.parent, file):
+        for place in (root, file):
             fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
             locks.append(fd)
             with suppress_unsupported():

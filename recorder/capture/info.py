@@ -21,11 +21,12 @@ from recorder.capture.digest import (
     PartDigests,
     record_runs,
 )
+from recorder.capture.hold import hold_snapshot
 from recorder.capture.holes import missing_by_name
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.mark import Expired
 from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader
-from recorder.capture.serve import Problem, ReadReport, serve
+from recorder.capture.serve import Problem, ReadReport
 from recorder.capture.snapshot import JournalSource, Snapshot, SourceGone
 from recorder.capture.tally import Tally, integrity_counts
 from recorder.errors import Damage, ExitCode, RecorderError
@@ -33,7 +34,7 @@ from recorder.errors import Damage, ExitCode, RecorderError
 if TYPE_CHECKING:
     from recorder.capture.reader import Capture
 
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 
 
 class ChannelInfo(msgspec.Struct, frozen=True):
@@ -184,10 +185,12 @@ class _Sum:
 def info_of(capture: Capture) -> CaptureInfo:
     """Count what a capture holds, as of now."""
     for _ in range(_ATTEMPTS):
-        try:
-            return _info(capture, capture.snapshot())
-        except (FileNotFoundError, SourceGone):  # sealed while it was counted: count again
-            continue
+        snapshot, hold = hold_snapshot(capture)
+        with hold:
+            try:
+                return _info(capture.pinned(snapshot), snapshot)
+            except (FileNotFoundError, SourceGone):  # sealed while it was counted: count again
+                continue
     raise RecorderError(
         f"expected {capture.path} to hold still while it is counted, but its files were replaced "
         f"{_ATTEMPTS} times; try again"
@@ -246,7 +249,7 @@ def _tail(capture: Capture, snapshot: Snapshot, total: _Sum, report: ReadReport)
         # The counts of the journal alone: what it took to get here is already in the segments.
         before = integrity_counts(interpreter.integrity)
         wanted = Selection(first_seq=k << BLOCK_SHIFT)
-        for batch in serve(snapshot, capture.header.id, wanted, report):
+        for batch in capture.select(wanted, report):
             digest.update(batch.frames())
             tail = batch.part(bisect_left(batch.seq, first_seq), len(batch))
             if len(tail):
@@ -264,7 +267,7 @@ def _first_block(
     parts = PartDigests()
     last_seq = ((k + 1) << BLOCK_SHIFT) - 1
     wanted = Selection(first_seq=snapshot.first_seq, last_seq=last_seq)
-    for batch in serve(snapshot, capture.header.id, wanted, report):
+    for batch in capture.select(wanted, report):
         for _, count, records in record_runs(batch.frames()):
             parts.update(k, count, records)
     return next(iter(parts.blocks()), None)

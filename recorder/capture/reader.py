@@ -270,6 +270,10 @@ class _Pinned(Capture):
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
+    def list_again(self) -> Snapshot:
+        first_seq = self.header.first_seq or 0
+        return take_snapshot(self.path, first_seq=first_seq, keep_from=self._snapshot.first_seq)
+
 
 def _expired(wanted: Selection, snapshot: Snapshot) -> Damage:
     last_seq = snapshot.first_seq - 1

@@ -84,11 +84,13 @@ class SourceGone(Exception):
         self.next_seq = next_seq
 
 
-def take_snapshot(root: Path, *, first_seq: int = 0) -> Snapshot:
+def take_snapshot(root: Path, *, first_seq: int = 0, keep_from: int | None = None) -> Snapshot:
     """List the sources of a capture as they are now.
 
     Args:
         first_seq: number the capture began with when it was made (`capture.json`).
+        keep_from: a reader holds the files from this number on: what expired since is listed,
+            as long as the first of them is there.
     """
     root = root.absolute()
     is_live = layout.is_locked(root)
@@ -110,6 +112,8 @@ def take_snapshot(root: Path, *, first_seq: int = 0) -> Snapshot:
     mark = read_mark(root)
     begin = first_seq if mark is None else max(mark.first_seq, first_seq)
     first_segment = -1 if mark is None else mark.first_segment
+    if keep_from is not None and any(n.first_seq <= keep_from <= n.last_seq for n in present):
+        begin, first_segment = min(begin, keep_from), -1
     current, _ = layout.resolve([name for name in present if name.last_seq >= begin])
     sealed = {name.segment for name in present}
     sources: list[SealedSource | JournalSource] = [
