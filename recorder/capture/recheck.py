@@ -24,6 +24,7 @@ from recorder.errors import Damage
 from recorder.event import Event
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
+from recorder.okx.novelty import Census, Novelty
 from recorder.okx.parser import PARSER_VERSION
 from recorder.okx.validation import Validator
 
@@ -41,13 +42,15 @@ class Recheck:
 
     Attributes:
         problems: what did not agree. integrity: the interpreter's counts so far.
-        validation: breaches per rule. compared: checkpoints read so far.
+        validation: breaches per rule. new_fields: what no type knows.
+        compared: checkpoints read so far.
     """
 
     def __init__(self, root: Path, *, with_events: bool) -> None:
         self._root = root
         self._interpreter: Interpreter | None = Interpreter()
         self._validator = Validator()
+        self._census = Census()
         self._with_events = with_events
         self._run: EventDigest | None = None
         self._due: list[_Due] = []
@@ -79,6 +82,11 @@ class Recheck:
         """Breaches per rule, the most frequent first."""
         return dict(sorted(self._validator.counts.items(), key=lambda item: (-item[1], item[0])))
 
+    @property
+    def new_fields(self) -> list[Novelty]:
+        """What the venue sent that no type knows, by channel and place."""
+        return self._census.found
+
     def _add_counts(self, interpreter: Interpreter) -> None:
         for name, count in integrity_counts(interpreter.integrity).items():
             self._counts[name] = self._counts.get(name, 0) + count
@@ -108,6 +116,7 @@ class Recheck:
         if interpreter is None:
             return []
         events = interpreter.step(frame)
+        self._census.take(frame)
         if self._with_events:
             if frame.kind is Kind.RUN:
                 self._run = EventDigest()

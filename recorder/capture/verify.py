@@ -28,6 +28,7 @@ from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.capture.tally import Tally
 from recorder.errors import Damage, ExitCode
 from recorder.frame import Frame, Kind
+from recorder.okx.novelty import Novelty
 from recorder.okx.parser import PARSER_VERSION
 
 Progress = Callable[[int], None]
@@ -46,6 +47,7 @@ class VerifyReport(msgspec.Struct, kw_only=True):
         sequence: the venue's update chains: `links`, `gaps`, `resets`.
         integrity: every count of the interpreter, those of `checksums` and `sequence` among them.
         validation: breaches of the rules of `okx.validation`; they never change `ok`.
+        new_fields: what the venue sent that no type knows (`okx.novelty`); nor does that.
         unrecognized: frames nobody understood. lost_rows: declared losses; lost: the sum of their
             known counts.
         segments: sealed files; journals: files not sealed yet. checkpoints: compared or read.
@@ -61,6 +63,7 @@ class VerifyReport(msgspec.Struct, kw_only=True):
     sequence: dict[str, int] = msgspec.field(default_factory=dict)
     integrity: dict[str, int] = msgspec.field(default_factory=dict)
     validation: dict[str, int] = msgspec.field(default_factory=dict)
+    new_fields: list[Novelty] = msgspec.field(default_factory=list)
     unrecognized: int = 0
     lost_rows: int = 0
     lost: int = 0
@@ -140,6 +143,7 @@ class _Verifier:
         report.integrity = counts
         report.unrecognized = counts.get("unrecognized", 0)
         report.validation = self._recheck.validation
+        report.new_fields = self._recheck.new_fields
         report.checkpoints = len(self._recheck.compared)
         expired = self._snapshot.expired
         report.expired = 0 if expired is None else expired.frames

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from recorder.capture.info import CaptureInfo
@@ -21,6 +22,7 @@ from recorder.capture.verify import VerifyReport, verify
 from recorder.cli.words import count_text, problem_sentence, size_text, span_text
 from recorder.console import Output, print_json, say, talk, time_or_dash
 from recorder.errors import ExitCode
+from recorder.okx.novelty import Novelty
 from recorder.okx.validation import RULES
 
 _COMPARED = ("match", "mismatch", "unproven")
@@ -199,6 +201,8 @@ def _print_verify(report: VerifyReport) -> None:
     out.print_table(facts)
     if report.validation:
         _print_validation(out, report.validation)
+    if report.new_fields:
+        _print_new_fields(out, report.new_fields)
 
 
 def _print_validation(out: Output, counts: dict[str, int]) -> None:
@@ -209,6 +213,19 @@ def _print_validation(out: Output, counts: dict[str, int]) -> None:
     table.add_column("what was seen; the bytes are as the venue sent them")
     for rule, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(rule, f"{count:,}", RULES.get(rule, ""))
+    out.print()
+    out.print_table(table)
+
+
+def _print_new_fields(out: Output, novelties: list[Novelty]) -> None:
+    """Say what the venue sends that no type knows; it is recorded all the same."""
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold", pad_edge=False)
+    table.add_column("new in channel", no_wrap=True)
+    table.add_column("what; events leave it out, the frames hold it")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("first seq", justify="right", no_wrap=True)
+    for new in novelties:
+        table.add_row(escape(new.channel), escape(new.what), f"{new.count:,}", f"{new.first_seq:,}")
     out.print()
     out.print_table(table)
 

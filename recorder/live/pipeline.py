@@ -37,6 +37,7 @@ from recorder.live.connection import Stamp
 from recorder.live.delivery import QUEUE_BYTES, Delivery
 from recorder.live.framing import Message
 from recorder.okx.interpreter import Integrity, Interpreter
+from recorder.okx.novelty import NoveltyWatch
 from recorder.okx.subscription import Subscription
 from recorder.strategy import Handler
 
@@ -151,6 +152,7 @@ class Pipeline:
             None if handler is None else Delivery(handler, queue_bytes=handler_queue_bytes)
         )
         self._watch = ClockWatch()
+        self._novelties = NoveltyWatch()
         self._next_seq = writer.next_seq
         self._next_connection = writer.next_connection
         self._last_mono: int | None = None
@@ -226,6 +228,8 @@ class Pipeline:
         counts.bytes += size
         counts.last_recv = ts_recv
         conversation = self._take(frames)
+        if frames:
+            self._words += [f"note: {new}" for new in self._novelties.look(frames[0])]
         if self._text_left is not None and text:
             self._text_left -= text
             if self._text_left == 0:

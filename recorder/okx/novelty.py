@@ -3,7 +3,7 @@
 Responsible for telling that OKX has begun to send something new ("new fields appear without
 notice", OKX API docs), from the raw message alone: events ignore what they do not know. Refuses
 to stand in the hot path: `verify` takes every frame of a capture, a live recording looks at one a
-second of each channel (`Watch`). REST bodies and control frames are not looked at.
+second of each channel (`NoveltyWatch`). REST bodies and control frames are not looked at.
 
 Theory of operation. Per channel a decoder is compiled that knows exactly the keys the parser's
 own struct of that channel names (`Shape.push`), so no list of keys is kept twice, and that accepts
@@ -52,6 +52,13 @@ class Novelty(msgspec.Struct, frozen=True):
     what: str
     count: int
     first_seq: int
+
+    def __str__(self) -> str:
+        """Say it in a sentence, for a person at a live recording."""
+        return (
+            f"OKX sends something new in {self.channel}: {self.what} (seq {self.first_seq}); it is "
+            f"recorded, its events leave it out or show it as sent"
+        )
 
 
 class _Known(NamedTuple):
@@ -133,7 +140,7 @@ class Census:
         return fresh
 
 
-class Watch:
+class NoveltyWatch:
     """Looks at a live recording: at most one message a second of each channel.
 
     Call `look` with the first frame of each batch: a batch is what one socket read brought, and a
@@ -147,8 +154,9 @@ class Watch:
 
     def look(self, frame: Frame) -> list[Novelty]:
         """Look at a frame if its channel is due; return what was seen for the first time ever."""
-        head = frame.payload[_NAME : _NAME + 12]
-        if frame.ts_mono < self._due.get(head, 0):
+        payload = frame.payload
+        head = payload[_NAME : _NAME + 12]
+        if frame.ts_mono < self._due.get(head, 0) or not payload.startswith(_PREFIX):
             return []
         if len(self._due) < LIMIT or head in self._due:
             self._due[head] = frame.ts_mono + self._every

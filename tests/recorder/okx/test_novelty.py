@@ -11,7 +11,7 @@ import pytest
 from recorder.capture.reader import Capture
 from recorder.frame import Frame, Kind
 from recorder.okx.channels import CHANNELS
-from recorder.okx.novelty import LIMIT, Census, Novelty, Watch
+from recorder.okx.novelty import LIMIT, Census, Novelty, NoveltyWatch
 from recorder.okx.pushes import shape_of
 from recorder.okx.words import UNREAD, WORDS
 
@@ -118,7 +118,7 @@ def test_a_venue_gone_mad_stays_bounded() -> None:
 
 
 def test_a_live_recording_looks_once_a_second_at_each_channel() -> None:
-    watch = Watch(every_ns=1_000)
+    watch = NoveltyWatch(every_ns=1_000)
     assert watch.look(frame("trades", TRADE, at=0)) == []
     assert watch.look(frame("trades", {**TRADE, "flag": 1}, at=999)) == []
     assert [n.channel for n in watch.look(frame("rare", {}, at=999))] == ["rare"]
