@@ -38,6 +38,8 @@ _BACKLOG_SEGMENTS = 8
 """How many unsealed segments `wait_for_room` lets pile up before it waits for the sealer."""
 
 
+PATIENCE_S = 60.0
+"""How long `close` waits for a disk that makes no progress."""
 _NOTES_SHOWN = 10
 """In `status.json`."""
 
@@ -139,6 +141,7 @@ class CaptureWriter:
                 on_full=options.on_disk_full,
                 queue_bytes=options.queue_bytes,
                 wait_bytes=options.wait_bytes,
+                patience_s=PATIENCE_S,
             ),
             on_retired=self._sealer.submit,
             disk=self._disk,
