@@ -198,9 +198,8 @@ class Conversation:
             return
         session.heard(stamp.ts_mono)
         for event in events:
-            actions = session.handle(event, stamp.ts_mono)
+            self._perform(session.handle(event, stamp.ts_mono))
             self._owner.on_event(self, event)
-            self._perform(actions)
             if isinstance(event, Notice) and event.code == SERVICE_UPGRADE:
                 self._owner.on_notice(self)
         if events:

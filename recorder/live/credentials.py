@@ -37,20 +37,15 @@ def credentials_from_environment(
     Raises:
         CredentialsError: one is missing, given twice, empty, or its file cannot be read.
     """
-    missing = [name for name in VARIABLES if name not in environ and f"{name}_FILE" not in environ]
-    if missing:
-        raise CredentialsError(
-            f"expected {', '.join(VARIABLES)} in the environment to log in with --private, "
-            f"received no {' and no '.join(missing)}; set them, or {missing[0]}_FILE to the path "
-            f"of a file that holds the value"
-        )
-    values = [_value(environ, name, notify) for name in VARIABLES]
-    try:
-        return Credentials(*values)
-    except UsageError as error:
-        problem = str(error)
-    finally:
-        values.clear()  # a traceback with local variables shows none of them
+    values, problem = _read(environ, notify)
+    environ = {}  # a traceback with local variables shows none of them
+    if not problem:
+        try:
+            return Credentials(*values)
+        except UsageError as error:
+            problem = str(error)
+        finally:
+            values = ()
     raise CredentialsError(problem)
 
 
@@ -68,22 +63,34 @@ def keep_secrets_off_the_wire(hosts: Hosts) -> None:
         )
 
 
-def _value(environ: Mapping[str, str], name: str, notify: Callable[[str], None]) -> str:
-    file = f"{name}_FILE"
-    if name in environ and file in environ:
-        raise CredentialsError(
-            f"expected {name} or {file}, received both; unset the one that is not meant"
+def _read(environ: Mapping[str, str], notify: Callable[[str], None]) -> tuple[tuple[str, ...], str]:
+    """Return the three values, or none and what is wrong; never raises with values in reach."""
+    missing = [name for name in VARIABLES if not {name, f"{name}_FILE"} & environ.keys()]
+    if missing:
+        return (), (
+            f"expected {', '.join(VARIABLES)} in the environment to log in with --private, "
+            f"received no {' and no '.join(missing)}; set them, or {missing[0]}_FILE to the path "
+            f"of a file that holds the value"
         )
-    value = _from_file(environ[file], file, notify) if file in environ else environ[name].strip()
-    if not value:
-        where = f"the file that {file} names" if file in environ else name
-        raise CredentialsError(f"expected a value in {where}, received nothing; write it there")
-    return value
+    values = []
+    for name in VARIABLES:
+        file, value, problem = f"{name}_FILE", environ.get(name, "").strip(), ""
+        if file in environ:
+            if name in environ:
+                problem = f"expected {name} or {file}, received both; unset one of them"
+            else:
+                value, problem = _from_file(environ[file], file, notify)
+        if not value and not problem:
+            where = f"the file that {file} names" if file in environ else name
+            problem = f"expected a value in {where}, received nothing; write it there"
+        if problem:
+            return (), problem
+        values.append(value)
+    return tuple(values), ""
 
 
-def _from_file(path: str, name: str, notify: Callable[[str], None]) -> str:
-    """Return the one line of a file, warning where more people than its owner may read it."""
-    problem = ""
+def _from_file(path: str, name: str, notify: Callable[[str], None]) -> tuple[str, str]:
+    """Return the value in a file and what is wrong; warn where others may read it."""
     try:
         with Path(path).open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -92,11 +99,9 @@ def _from_file(path: str, name: str, notify: Callable[[str], None]) -> str:
                     f"warning: the file that {name} names may be read by others (mode "
                     f"{mode:04o}); chmod 600 it"
                 )
-            return file.read(_FILE_BYTES_MAX).decode().strip()
+            return file.read(_FILE_BYTES_MAX).decode().strip(), ""
     except OSError as error:
-        problem = error.strerror or type(error).__name__
-    except UnicodeDecodeError:  # not chained to anything: it would carry the bytes
-        problem = "it is no UTF-8 text"
-    raise CredentialsError(
-        f"expected a file with a value at the path in {name}, but {problem}; check the path"
-    )
+        words = error.strerror or type(error).__name__
+    except ValueError:  # not UTF-8, or a path that is none
+        words = "it is no UTF-8 text"
+    return "", f"expected a file with a value at the path in {name}, but {words}; check the path"
