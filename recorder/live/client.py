@@ -76,6 +76,7 @@ class Client:
         notify: told one sentence when a person should know something.
         on_progress: called once a second.
         trouble: says what keeps finished segments from being sealed, None if nothing does.
+        take_notes: gives what happened to the disk since the last call, a sentence each.
         credentials: to log in with; None: no login.
         resnapshot: hours between two comparisons of every book with the venue's; None: none.
     """
@@ -95,6 +96,7 @@ class Client:
         queued_bytes: Callable[[], int],
         set_status: Callable[[Mapping[str, Any]], None],
         trouble: Callable[[], Exception | None] = lambda: None,
+        take_notes: Callable[[], Sequence[str]] = tuple,
         credentials: Credentials | None = None,
         resnapshot: float | None = None,
     ) -> None:
@@ -112,6 +114,7 @@ class Client:
         self._queued_bytes = queued_bytes
         self._set_status = set_status
         self._trouble = trouble
+        self._take_notes = take_notes
         self._told_trouble = False
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
@@ -332,7 +335,12 @@ class Client:
             )
 
     def _tell_trouble(self) -> None:
-        """Warn when sealing begins to fail, and again after it has worked in between."""
+        """Warn when sealing begins to fail, and again after it has worked in between.
+
+        What the disk does is told as it comes.
+        """
+        for note in self._take_notes():
+            self._notify(f"disk: {note}")
         trouble = self._trouble()
         if trouble is not None and not self._told_trouble:
             self._notify(f"warning: {trouble}; recording goes on, and each segment tries again")

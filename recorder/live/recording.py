@@ -142,6 +142,7 @@ async def record(
     writer = await asyncio.to_thread(
         CaptureWriter, out, options=writer_options, append=append, note=note
     )
+    notify(f"disk: {writer.forecast}")
     pipeline = None
     try:
         if private:  # also one that was begun without a login
@@ -167,6 +168,7 @@ async def record(
             queued_bytes=lambda: writer.queued_bytes,
             set_status=writer.set_status,
             trouble=lambda: writer.sealing_failure,
+            take_notes=writer.take_notes,
             credentials=credentials if private else None,
             resnapshot=resnapshot if rest else None,
         )

@@ -84,6 +84,7 @@ async def test_a_signal_ends_it_cleanly(
     assert report["frames"] == len(frames)
     assert {"events", "seconds", "lost", "gaps", "connections", "output_digest"} <= set(report)
     assert signal.Signals(number).name in stderr
+    assert "free on the disk" in stderr
     assert "recorded" in stderr
     assert "\r" not in stderr, "no progress line where there is no terminal"
 
