@@ -90,11 +90,11 @@ class Faults:
         version: rises whenever a fault is added or used up: lists made of `among` are old then.
     """
 
-    def __init__(self, scenario: Scenario, now_ns: int) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.made: list[Made] = []
         self.version = 0
-        self._started = now_ns
+        self._begun_ns: int | None = None
         self._faults: list[kinds.AnyFault] = []
         self._left: list[int | None] = []
         self._opened: dict[str, int] = {}
@@ -109,6 +109,7 @@ class Faults:
 
     def at_handshake(self, endpoint: str, now_ns: int) -> kinds.AtHandshake | None:
         """Return what goes wrong with a handshake (or, of `rest`, a request), None for nothing."""
+        self._begin(now_ns)
         number = self._opened.get(endpoint, 0)
         for index, fault in self.among(kinds.AtHandshake):
             is_meant = fault.endpoint == endpoint or (fault.endpoint is None and endpoint != "rest")
@@ -119,8 +120,9 @@ class Faults:
                 return found
         return None
 
-    def opened(self, endpoint: str) -> int:
+    def opened(self, endpoint: str, now_ns: int) -> int:
         """Count an opened connection; return its number on its endpoint."""
+        self._begin(now_ns)
         number = self._opened.get(endpoint, 0)
         self._opened[endpoint] = number + 1
         return number
@@ -137,7 +139,11 @@ class Faults:
 
     def due(self, fault: Fault) -> int:
         """Return when a fault's `at` comes."""
-        return self._started + round((fault.at or 0) * NS_PER_SECOND)
+        return (self._begun_ns or 0) + round((fault.at or 0) * NS_PER_SECOND)
+
+    def _begin(self, now_ns: int) -> None:
+        if self._begun_ns is None:
+            self._begun_ns = now_ns
 
     def take(self, index: int, made: Made) -> None:
         """Let a fault happen once."""

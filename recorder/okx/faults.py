@@ -43,7 +43,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         endpoint: `public`, `business`, `private`; `rest` for HTTP requests (`refuse` only).
         connection: number of the connection on its endpoint, from 0.
         channel, instrument: which arguments it is about (`instrument`: instId or sprdId).
-        at: not before so many seconds after the venue started.
+        at: not before so many seconds after the first handshake (or REST request) of all.
         after: not before so many seconds after the connection opened.
         pushes: not before so many data pushes on the connection.
         times: how often in all, on one connection at most once unless it answers requests or

@@ -70,7 +70,7 @@ class FaultyConversation:
         self.is_over = False
         self._faults = faults
         self._number = number
-        self._on_endpoint = faults.opened(conversation.endpoint)
+        self._on_endpoint = faults.opened(conversation.endpoint, now_ns)
         self._opened = now_ns
         self._pushes = 0
         self._done: set[int] = set()

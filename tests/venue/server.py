@@ -67,7 +67,7 @@ class Venue:
         self.port = port
         self.peers: list[Peer] = []
         self.attempts: list[tuple[int, str]] = []
-        self.faults = Faults(self.scenario, time.monotonic_ns())
+        self.faults = Faults(self.scenario)
         self.failures: list[Exception] = []
         self._told = 0
         self._numbers = 0
@@ -88,7 +88,6 @@ class Venue:
         self.feed.begin(time.time_ns(), self.hub.take)
         self._server = await loop.create_server(lambda: Peer(self), "127.0.0.1", self.port)
         self.port = int(self._server.sockets[0].getsockname()[1])
-        self.faults = Faults(self.scenario, time.monotonic_ns())
         self.oracle.note("venue", url=self.url, seed=self.scenario.seed)
         self._player = asyncio.create_task(self._play())
         return self

@@ -189,9 +189,9 @@ def test_a_rest_body_must_have_been_answered():
     assert judge(SENT, answered, (Kind.REST, b"{}"), PROPER).problems == []
 
 
-def test_more_than_three_handshakes_a_second_are_a_problem():
+def test_a_storm_of_handshakes_is_a_problem():
     log = log_of(SENT, "close")
-    attempts = [{**line("attempt"), "at": n * 200_000_000} for n in range(4)]
+    attempts = [{**line("attempt"), "at": n * 150_000_000} for n in range(8)]
 
-    assert "4 handshakes within a second" in judge(SENT, log + attempts, PROPER).problems[0]
-    assert judge(SENT, log + attempts[:3], PROPER).problems == []
+    assert "7 handshakes within a second" in judge(SENT, log + attempts, PROPER).problems[0]
+    assert judge(SENT, log + attempts[:6], PROPER).problems == []

@@ -48,7 +48,7 @@ class Venue:
     """A venue of faults with one connection at a time, at time 0 s."""
 
     def __init__(self, *faults: AnyFault, **scenario) -> None:
-        self.faults = Faults(Scenario(faults=faults, **scenario), 0)
+        self.faults = Faults(Scenario(faults=faults, **scenario))
         self.connect()
 
     def connect(self, endpoint: str = "public", now: float = 0) -> None:
@@ -145,8 +145,7 @@ def test_faults_of_handshakes_are_counted_by_endpoint():
                 kinds.Drop(endpoint="business", at=3),
                 kinds.Refuse(status=500, endpoint="rest"),
             )
-        ),
-        0,
+        )
     )
 
     assert [faults.at_handshake("public", 0) is not None for _ in range(3)] == [True, True, False]
@@ -335,7 +334,7 @@ def test_the_venues_clock_can_be_ahead_of_the_clients():
         return None
 
     conversation = Conversation("private", "0000000a", lambda argument: True, login=judge)
-    faults = Faults(Scenario(clock_skew=45), 0)
+    faults = Faults(Scenario(clock_skew=45))
     FaultyConversation(conversation, faults, 0, 0).receive(
         b'{"op":"login","args":[{"apiKey":"k"}]}', 7, 1_000 * S
     )
