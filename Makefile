@@ -38,6 +38,9 @@ bench-memory: $(VENV)/.installed ## pass millions of frames through and watch th
 soak: $(VENV)/.installed-dev ## record from a faulty venue and check that nothing is lost (SOAK_SECONDS=600 SOAK_SEED=…)
 	$(BIN)/python -m tests.soak
 
+torture: $(VENV)/.installed ## kill, cut the power, fill the disk, flip bits (TORTURE_MINUTES=20 TORTURE_SEED=0)
+	$(BIN)/python -m tests.torture
+
 docs: $(VENV)/.installed-dev ## put the current --help texts into docs/commands.md
 	$(BIN)/python -m tests.command_docs
 

@@ -18,7 +18,7 @@ from tests.torture.scenarios import ThreadSealer
 class LazySealer(ThreadSealer):
     """Seals nothing: every segment stays a journal."""
 
-    def _work(self) -> None:
+    def submit(self, segment: int) -> None:
         return
 
 

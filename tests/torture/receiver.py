@@ -11,6 +11,7 @@ import asyncio
 import gc
 import mmap
 import os
+import resource
 import socket
 import struct
 import time
@@ -206,4 +207,5 @@ def receive(
         if receiver.failure is not None:
             raise receiver.failure
         report = writer.close()
-    return f"{report.frames} {receiver.late / 1e6:.1f} {receiver.slowest / 1e6:.1f}"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return f"{report.frames} {peak:.1f}"

@@ -6,16 +6,21 @@ a fault: that is what is under test.
 
 from __future__ import annotations
 
-import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from recorder.capture import layout
+from recorder.capture import sealer as sealer_module
 from recorder.capture import writer as writer_module
 from recorder.capture.recover import recover as recover_capture
 from recorder.capture.seal import Sealer
+from recorder.capture.sealer_process import Answer, SealerProcess
 from recorder.capture.writer import CaptureWriter, WriterOptions
-from recorder.errors import DiskFull, RecorderError
+from recorder.errors import RecorderError
 from recorder.frame import Frame
 from tests.torture import receiver
 from tests.torture.frames import frame as make_frame
@@ -25,46 +30,23 @@ from tests.torture.zygote import Marks
 ROWS_A_SEGMENT = 60
 
 
-class ThreadSealer:
+class ThreadSealer(SealerProcess):
     """The sealer in a thread of this process, so that one shim sees all that touches the disk."""
 
-    def __init__(self, root: Path, **_: Any) -> None:
-        self._root = root
-        self._queue: list[int] = []
-        self._thread: threading.Thread | None = None
-        self.sealed = 0
-        self.failure: RecorderError | None = None
+    _worker: sealer_module._Worker | None = None
 
-    @property
-    def waiting(self) -> int:
-        return len(self._queue)
-
-    def submit(self, segment: int) -> None:
-        self._queue.append(segment)
-
-    def wait_below(self, backlog: int) -> None:
-        self._work()
-
-    def finish(self) -> None:
-        self._work()
-
-    def kill(self) -> None:
-        self._queue.clear()
-
-    def _work(self) -> None:
-        sealer = Sealer(self._root)
-        while self._queue:
-            try:
-                sealer.seal(self._queue[0])
-            except (RecorderError, OSError) as error:
-                kind = (
-                    DiskFull if isinstance(error, OSError) and error.errno == 28 else RecorderError
-                )
-                self.failure = kind(str(error))
-                return
-            self._queue.pop(0)
-            self.sealed += 1
-            self.failure = None
+    def _ask(self, request: bytes, patience_s: float) -> Answer | None:
+        answer = Answer()
+        try:
+            if self._worker is None:
+                self._worker = sealer_module._Worker(self._root, self._retain)
+            self._worker.do(request, answer)
+        except RecorderError as error:
+            answer.error = str(error)
+        except OSError as error:
+            answer.error = f"the system said {error.strerror or error}"
+            answer.is_disk_full = error.errno in layout.NO_ROOM
+        return answer
 
 
 def record(
@@ -76,24 +58,35 @@ def record(
     append: bool = False,
     chunk: int = 20,
     rows: int = ROWS_A_SEGMENT,
+    pause_s: float = 0.0,
     options: dict[str, Any] | None = None,
 ) -> str:
-    """Record `count` frames, roll every `rows`, seal as it goes, close."""
+    """Record `count` frames, roll every `rows`, seal as it goes, close; return what was dropped.
+
+    With `pause_s` it sleeps between the pieces instead of waiting for the disk, as a socket would.
+    """
     writer_module.SealerProcess = ThreadSealer  # type: ignore[misc, assignment]
     chosen = WriterOptions(segment_seconds=rows / 1000, sync_ms=5, **(options or {}))
     with CaptureWriter(root, options=chosen, append=append, reproducible=True) as writer:
         marks.writer = writer
+        losses: list[list[int]] = []
         first = writer.next_seq
         for start in range(0, count, chunk):
             batch = [_frame(seed, start + n, first) for n in range(min(chunk, count - start))]
             marks.handed = batch[-1].seq
             writer.write(batch)
-            writer.flush(timeout=20)
+            if pause_s:
+                time.sleep(pause_s)
+            else:
+                writer.flush(timeout=20)
             marks.publish()
-            if start // chunk % 4 == 3:
+            if start // chunk % 4 == 3 and not pause_s:
                 writer.wait_for_room()
                 writer._sealer.wait_below(1)
-    return "done"
+            losses += [[loss.first_seq, loss.count] for loss in writer.take_losses()]
+        writer.close()
+        losses += [[loss.first_seq, loss.count] for loss in writer.take_losses()]
+    return msgspec.json.encode(losses).decode()
 
 
 def _frame(seed: int, i: int, first: int) -> Frame:

@@ -6,6 +6,7 @@ judging what each leaves; recovery itself is swept likewise.
 
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from tests.torture import frames
 from tests.torture.checker import Verdict, Wrong, expect, judge
 from tests.torture.shim import Fault, clear
 from tests.torture.zygote import Experiment, Outcome, Zygote
+
+STOPS = ("DiskFull", "RecorderError", "UsageError", "DiskFailed", "TimeoutError")
+"""How a recorder may say that it cannot go on."""
 
 
 class Hit(msgspec.Struct, kw_only=True):
@@ -125,3 +129,82 @@ def _struck_recovery(zygote: Zygote, root: Path, kind: str, rng: random.Random) 
     outcome = zygote.run(Experiment(scenario="recover", root=str(root), fault=fault))
     expect(outcome.status in (0, -9), f"recovery ended with {outcome}")
     return remains if kind == "cut" and outcome.status == -9 else root
+
+
+def sweep_errors(
+    zygote: Zygote,
+    scratch: Path,
+    *,
+    seed: int,
+    error: int,
+    calls: tuple[str, ...] | None = None,
+    spell: int = 1,
+    cut_after: int = 0,
+    count: int = 200,
+    step: int = 1,
+    first: int = 1,
+    options: dict[str, Any] | None = None,
+    pause_s: float = 0.0,
+) -> list[Hit]:
+    """Let the system refuse `spell` calls from the k-th on; judge how the recorder ended.
+
+    It either records everything (the disk came back), or says that it stopped; what it dropped is
+    declared to the frame, and nothing published as durable is gone, though the power is cut
+    `cut_after` calls later.
+    """
+    found = []
+    arguments = {"seed": seed, "count": count, "options": options or {}, "pause_s": pause_s}
+    for k in range(first, 100_000, step):
+        root, remains = scratch / "c", scratch / "remains"
+        clear(root)
+        clear(remains)
+        fault = Fault(
+            kind="error",
+            at=k,
+            calls=calls,
+            error=error,
+            lasting=spell != 1,
+            spell=0 if spell < 0 else spell,
+            cut_at=k + cut_after if cut_after else 0,
+            seed=seed + k,
+            remains=str(remains),
+        )
+        outcome = zygote.run(
+            Experiment(scenario="record", root=str(root), arguments=arguments, fault=fault)
+        )
+        try:
+            verdict = _judge_error(root, remains, outcome, seed)
+        except Exception as wrong:
+            raise Wrong(
+                f"{errno.errorcode[error]} x{spell} at call {k} ({outcome.last_call}), "
+                f"cut_after={cut_after} calls={calls} seed {seed}, {options}: {wrong!r}; left in "
+                f"{scratch}\n{outcome.said[-1500:]}"
+            ) from wrong
+        lost = max(outcome.handed + 1 - verdict.next_seq, 0) + verdict.declared
+        found.append(Hit(at=k, call=outcome.last_call, lost=lost, outcome=outcome, verdict=verdict))
+        if outcome.calls < k:
+            break
+    return found
+
+
+def _judge_error(root: Path, remains: Path, outcome: Outcome, seed: int) -> Verdict:
+    def truth(seq: int) -> Any:
+        return frames.frame(seed, seq)
+
+    if outcome.status == -9:  # the power was cut
+        return judge(remains, truth, at_least=outcome.durable)
+    expect(outcome.status in (0, 9), f"ended with {outcome.status}")
+    if outcome.status == 9:
+        kind = outcome.said.split(":")[0]
+        expect(kind in STOPS, f"stopped by {kind}, which is no sentence for a user")
+        if not (root / "capture.json").is_file():
+            return Verdict()
+        return judge(root, truth, at_least=outcome.durable)
+    verdict = judge(root, truth, at_least=-1)
+    dropped = sum(count for _, count in msgspec.json.decode(outcome.said))
+    expect(verdict.declared == dropped, f"{verdict.declared} declared, {dropped} told")
+    expect(
+        verdict.kept + verdict.declared == outcome.handed + 1,
+        f"{verdict.kept} kept and {verdict.declared} lost of {outcome.handed + 1}",
+    )
+    return verdict

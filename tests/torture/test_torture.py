@@ -6,12 +6,23 @@ says why. A failure prints the seed and leaves what it judged.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.torture import captures, damage, kills, sweep, traced_sweep, tracing
+from tests.torture import (
+    captures,
+    damage,
+    full_disk,
+    kills,
+    power,
+    stalls,
+    sweep,
+    traced_sweep,
+    tracing,
+)
 from tests.torture.zygote import Zygote
 
 SEED = 20
@@ -39,11 +50,11 @@ def test_1_killed_under_load(zygote: Zygote, tmp_path: Path, journal: dict[str, 
 
 @pytest.mark.parametrize("kind", ["kill", "torn", "cut"])
 def test_2_and_3_struck_at_a_call(zygote: Zygote, tmp_path: Path, kind: str) -> None:
-    """SIGKILL, SIGKILL within a write, and a power cut by POSIX's rules, at every 14th call."""
-    first = 1 + SEED % 14
-    hits = sweep.sweep_recording(zygote, tmp_path, kind=kind, seed=SEED, first=first, step=14)
+    """SIGKILL, SIGKILL within a write, and a power cut by POSIX's rules, at every 20th call."""
+    first = 1 + SEED % 7
+    hits = sweep.sweep_recording(zygote, tmp_path, kind=kind, seed=SEED, first=first, step=20)
     assert hits[-1].outcome.status == 0
-    assert len(hits) >= 6
+    assert len(hits) >= 4
 
 
 def test_2_killed_at_a_system_call(zygote: Zygote, tmp_path: Path, strace: None) -> None:
@@ -52,6 +63,55 @@ def test_2_killed_at_a_system_call(zygote: Zygote, tmp_path: Path, strace: None)
             zygote, tmp_path, seed=SEED, calls=[name], first=k, most=1
         )
         assert hit.outcome.status == -9
+
+
+def test_3_power_cut_on_ext4(zygote: Zygote, tmp_path: Path) -> None:
+    if (reason := power.why_not(tmp_path)) is not None:
+        pytest.skip(reason)
+    assert power.cut(zygote, tmp_path, seed=SEED).received > 0
+
+
+def test_4_disk_full(zygote: Zygote, tmp_path: Path) -> None:
+    if (reason := full_disk.why_not(tmp_path)) is not None:
+        pytest.skip(reason)
+    full = full_disk.fill(zygote, tmp_path, seed=SEED, policy="wait")
+    assert full.resumed_ms is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "calls", "cut_after", "options"),
+    [
+        (errno.EIO, ("fsync", "fdatasync"), 6, {}),
+        (errno.EIO, ("write", "writev"), 0, {}),
+        (errno.ENOSPC, ("write", "writev", "open"), 0, {"on_disk_full": "wait"}),
+    ],
+)
+def test_5_errors(
+    zygote: Zygote,
+    tmp_path: Path,
+    error: int,
+    calls: tuple[str, ...],
+    cut_after: int,
+    options: dict[str, str],
+) -> None:
+    hits = sweep.sweep_errors(
+        zygote,
+        tmp_path,
+        seed=SEED,
+        error=error,
+        calls=calls,
+        cut_after=cut_after,
+        options=dict(options),
+        first=7,
+        step=12,
+    )
+    assert len(hits) > 1
+
+
+def test_6_a_stalled_disk(zygote: Zygote, tmp_path: Path, strace: None) -> None:
+    stall = stalls.stall(zygote, tmp_path, seed=SEED, call="fdatasync", seconds=0.6, lasts=1.0)
+    assert stall.received > 0
+    assert kills.is_starved() or stall.loop_ms < 300
 
 
 @pytest.mark.parametrize("form", ["sealed", "journal", "journal-zstd"])

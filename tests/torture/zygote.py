@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -24,6 +25,8 @@ import msgspec
 
 from tests.torture.shim import Fault, Shim
 
+PATIENCE_S = 120.0
+"""How long a child may take before it counts as hanging."""
 _MARKS = struct.Struct("<qqqq")
 
 
@@ -65,6 +68,8 @@ class Zygote:
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )
+        self._pid = 0
+        self._is_released = False
 
     def __enter__(self) -> Zygote:
         return self
@@ -75,25 +80,39 @@ class Zygote:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end_last()
         self._process.communicate(timeout=20)
 
     def run(self, experiment: Experiment) -> Outcome:
         """Run one experiment to its end."""
+        self._end_last()
         self._send(msgspec.json.encode(experiment))
         return msgspec.json.decode(self._line(), type=Outcome)
 
     def start(self, experiment: Experiment) -> int:
-        """Fork a child that waits for `go`; return its pid."""
+        """Fork a child that waits for `release`; return its pid."""
+        self._end_last()
         self._send(msgspec.json.encode(msgspec.structs.replace(experiment, paused=True)))
-        return int(self._line())
+        self._pid = int(self._line())
+        return self._pid
 
     def release(self) -> None:
         """Let the waiting child run."""
+        self._is_released = True
         self._send(b"go")
 
     def outcome(self) -> Outcome:
         """Wait until the released child has ended; return how."""
+        self._pid, self._is_released = 0, False
         return msgspec.json.decode(self._line(), type=Outcome)
+
+    def _end_last(self) -> None:
+        """End a child whose experiment was given up in the middle."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            if not self._is_released:
+                self.release()
+            self.outcome()
 
     def _send(self, line: bytes) -> None:
         stdin = self._process.stdin
@@ -163,6 +182,7 @@ def _child(experiment: Experiment, marks: Marks) -> None:
     from tests.torture import scenarios
 
     code = 0
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # sealers talk when their disk goes
     try:
         root = Path(experiment.root)
         if experiment.shim:
@@ -208,7 +228,7 @@ def main() -> None:
             sys.stdin.buffer.readline()
         os.write(writing, b"g")
         os.close(writing)
-        status = _wait(pid, 30)
+        status = _wait(pid, PATIENCE_S)
         sys.stdout.buffer.write(msgspec.json.encode(marks.outcome(status)) + b"\n")
         sys.stdout.buffer.flush()
 
