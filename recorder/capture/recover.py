@@ -212,6 +212,8 @@ def _end_before(root: Path, segment: int) -> tuple[int, tuple[int, int] | None]:
             reader = SegmentReader(root, name.path, name.segment)
         except Damage:
             continue  # its name still says where it ends; the stamps come from an earlier one
+        except FileNotFoundError:  # joined or expired since it was listed
+            return _end_before(root, segment)
         reader.close()
         return max(expected, reader.meta.next_seq), (reader.meta.end, reader.meta.last_ts_mono)
     return expected, None

@@ -357,6 +357,8 @@ def last_connection_before(root: Path, segment: int) -> int:
         except Damage:
             unknown += sealed.last_seq - sealed.first_seq + 1
             continue
+        except FileNotFoundError:  # joined or expired since it was listed
+            return last_connection_before(root, segment)
         reader.close()
         return reader.meta.last_connection + unknown
     return unknown - 1

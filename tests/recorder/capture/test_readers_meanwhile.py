@@ -19,7 +19,7 @@ from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.verify import verify
 from replay import sql
 
-SECONDS, AT_MOST = 4.0, 60.0
+SECONDS, AT_MOST = 4.0, 25.0
 """How long it goes on; longer where the machine is slow and not everything has happened yet."""
 
 Read = Callable[[Path], tuple[int, int]]
@@ -29,7 +29,7 @@ import os, sys, time
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.frame import Frame, Kind
 path, stop = sys.argv[1:]
-with CaptureWriter(path, options=WriterOptions(segment_seconds=0.1)) as writer:
+with CaptureWriter(path, options=WriterOptions(segment_seconds=0.2)) as writer:
     seq = 0
     while not os.path.exists(stop):
         now = time.time_ns()
@@ -45,9 +45,9 @@ from recorder.capture.compact import compact
 from recorder.capture.retention import expire
 root, stop = sys.argv[1:]
 while not os.path.exists(stop):
-    report = compact(root, clock=time.time_ns, sleep=time.sleep, span_s=0.5, level=1,
+    report = compact(root, clock=time.time_ns, sleep=time.sleep, span_s=1.0, level=1,
                      grace_s=1.0, wait=False)
-    gone = expire(root, days=5.0 / 86400, now_ns=time.time_ns(), grace_s=1.0)
+    gone = expire(root, days=4.0 / 86400, now_ns=time.time_ns(), grace_s=1.0)
     print(report.joined, len(gone), flush=True)
     time.sleep(0.05)
 """
