@@ -263,7 +263,14 @@ def _is_within(stored: list[Message], sent: list[Message]) -> bool:
 
 def _too_fast(lines: list[dict[str, Any]]) -> list[str]:
     """Say where a client made far more handshakes in a second than one address is allowed."""
-    at = [line["at"] for line in lines if line["what"] == "attempt"]
+    stalls = [line["at"] for line in lines if line["what"] == "stall"]
+    at = [
+        line["at"]
+        for line in lines
+        if line["what"] == "attempt"
+        # What piled up while the venue got no time says nothing about the client.
+        and not any(abs(line["at"] - stall) < 2_000_000_000 for stall in stalls)
+    ]
     worst = max(
         (sum(1 for other in at if 0 <= other - first < _HANDSHAKE_WINDOW_NS) for first in at),
         default=0,

@@ -12,6 +12,7 @@ means: every byte of the message was taken by the kernel of this machine. Lines 
     {"what": "received", "at": …, "connection": 0, "bytes": 4, "hash": …, "op": "ping"}
     {"what": "fault", "at": …, "connection": 0, "endpoint": …, "fault": "close", "detail": …}
     {"what": "ended", "at": …, "connection": 0, "how": "close", "handed": 17, "code": 4006}
+    {"what": "stall", "at": …, "seconds": 0.5}     the venue itself got no time just before this
     {"what": "rest", "at": …, "target": "/api/v5/…", "status": 200, "bytes": 512, "hash": …}
 
 `at` is the wall clock, ns. Hashes are BLAKE2b-64 in hex. A login is recorded without its content.

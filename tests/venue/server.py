@@ -31,6 +31,8 @@ from tests.venue.oracle import Oracle
 from tests.venue.peer import Peer
 
 _STEP_SECONDS = 0.004
+_LOOK_SECONDS = 0.25
+_STALL_SECONDS = 0.2
 
 
 class Venue:
@@ -202,8 +204,13 @@ class Venue:
         while True:
             now = time.time_ns()
             due = self.feed.advance(now, self.hub.take)
-            wait = 3_600.0 if due is None else (due - time.time_ns()) / 1e9
-            await asyncio.sleep(max(wait, _STEP_SECONDS))
+            wait = _LOOK_SECONDS if due is None else (due - time.time_ns()) / 1e9
+            wait = min(max(wait, _STEP_SECONDS), _LOOK_SECONDS)
+            begun = time.monotonic()
+            await asyncio.sleep(wait)
+            late = time.monotonic() - begun - wait
+            if late > _STALL_SECONDS:
+                self.oracle.note("stall", seconds=round(late, 3))
 
 
 def _body(data: list[dict[str, Any]]) -> bytes:

@@ -195,3 +195,5 @@ def test_a_storm_of_handshakes_is_a_problem():
 
     assert "7 handshakes within a second" in judge(SENT, log + attempts, PROPER).problems[0]
     assert judge(SENT, log + attempts[:6], PROPER).problems == []
+    stalled = [{**line("stall"), "at": 500_000_000, "seconds": 0.5}]
+    assert judge(SENT, log + stalled + attempts, PROPER).problems == []
