@@ -14,8 +14,9 @@ from typing import Any
 from recorder.clock import NS_PER_SECOND
 from recorder.errors import AuthError, ConnectError, HandshakeError, UsageError, VenueRefused
 from recorder.live.config import Limits, LinkOptions
-from recorder.live.connection import Closed, read_clocks
+from recorder.live.connection import read_clocks
 from recorder.live.conversation import LINK
+from recorder.live.ending import Closed
 from recorder.live.endpoint import Endpoint
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, run_row

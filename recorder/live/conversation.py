@@ -15,7 +15,8 @@ from recorder.clock import NS_PER_SECOND
 from recorder.event import Event, Notice
 from recorder.frame import Kind
 from recorder.live.config import LinkOptions
-from recorder.live.connection import Cause, Closed, Connection, Stamp, read_clocks
+from recorder.live.connection import Connection, Stamp, read_clocks
+from recorder.live.ending import Cause, Closed
 from recorder.live.framing import Message
 from recorder.live.pipeline import Pipeline
 from recorder.okx.auth import Credentials, login_request, mask_login

@@ -30,16 +30,17 @@ from recorder.event import (
     VenueError,
 )
 from recorder.live.config import LinkOptions
-from recorder.live.connection import Cause, Closed, read_clocks
+from recorder.live.connection import read_clocks
 from recorder.live.conversation import LINK, Conversation, Ending, Line
+from recorder.live.ending import Cause, Closed
 from recorder.live.pipeline import Pipeline
 from recorder.live.rules import ALL_REFUSED, NOTICE, RETRY_AFTER_MAX, Retry, Rule, rule_of
 from recorder.live.schedule import Backoff, ConnectionLimit
+from recorder.live.telling import Telling
 from recorder.okx.auth import Credentials
 from recorder.okx.session import GiveUp, Refusal, Standing
 from recorder.okx.subscription import Subscription
 
-_WARNINGS_TOLD = 20
 _NORMAL = 1000  # the close code of a proper end, RFC 6455 section 7.4.1
 
 
@@ -116,7 +117,7 @@ class Endpoint:
             lived=options.lived,
             later=options.later_delay,
         )
-        self._notify = notify
+        self._telling = Telling(name, url, notify)
         self._replaces = replaces
         self._leading: Conversation | None = None
         self._leaving: Conversation | None = None
@@ -127,8 +128,6 @@ class Endpoint:
         self._not_before = 0  # monotonic ns
         self._stopping = asyncio.Event()
         self._again = True
-        self._told: str | None = None
-        self._warnings = 0
 
     # --- what is known ---------------------------------------------------------------------
 
@@ -219,7 +218,7 @@ class Endpoint:
         """Note that the venue can be reached."""
         self.times_opened += 1
         self.attempts = 0
-        self._told = None
+        self._telling.opened()
         self._enter("connected")
         self._watcher.on_connected(self)
 
@@ -288,11 +287,11 @@ class Endpoint:
             return self._end(conversation, "closed", None)
         if conversation is self._leaving:
             self._forget_leaving()
-            self._tell(closed)
+            self._telling.ended(closed)
             return self._end(conversation, "reconnecting", self._wait_left())
         if self.all_refused and self.login_refused:
             self._again = False
-            self._tell(closed)
+            self._telling.ended(closed)
             return self._end(conversation, "failed", None)
         if self.all_refused and closed.cause is Cause.STOPPED:
             rule, how = ALL_REFUSED, ALL_REFUSED.later
@@ -304,7 +303,7 @@ class Endpoint:
             how = rule.first if is_first else rule.later
         self._again = self._watcher.may_retry(self, closed, rule, how)
         if self._again or closed.code != _NORMAL:  # a proper end, and the last one, is no news
-            self._tell(closed)
+            self._telling.ended(closed)
         if not self._again:
             return self._end(conversation, "failed" if how is Retry.NEVER else "closed", None)
         delay = self._delay(rule, how, lived, closed.retry_after)
@@ -316,12 +315,8 @@ class Endpoint:
         self._watcher.on_failure(error)
 
     def warn(self, words: str) -> None:
-        """Tell a person, but not thousands of times: the capture holds every one."""
-        self._warnings += 1
-        if self._warnings <= _WARNINGS_TOLD:
-            self._notify(f"warning: {self.name}: {words}")
-        elif self._warnings == _WARNINGS_TOLD + 1:
-            self._notify(f"warning: {self.name}: more of these; they are in the capture")
+        """Tell a person."""
+        self._telling.warn(words)
 
     # --- internals -----------------------------------------------------------------------
 
@@ -347,7 +342,7 @@ class Endpoint:
         if self._stopping.is_set():
             return Ending("closed", None)
         if closed.cause is not Cause.STOPPED:
-            self._tell(closed)
+            self._telling.ended(closed)
         if self._leading is not None and self._leading.is_open:
             return Ending("replaced", None)
         self._enter("reconnecting")
@@ -383,15 +378,6 @@ class Endpoint:
 
     def _wait_left(self) -> float:
         return max(self._not_before - read_clocks().ts_mono, 0) / NS_PER_SECOND
-
-    def _tell(self, closed: Closed) -> None:
-        """Say once, not once per attempt, that an endpoint cannot be reached or was lost."""
-        words = f"{closed.code} {closed.reason}".strip() if closed.code else closed.reason
-        if closed.opened and closed.by != "recorder":
-            self._notify(f"warning: {self.name}: closed by the {closed.by} ({words})")
-        elif not closed.opened and words != self._told:
-            self._told = words
-            self._notify(f"warning: {self.name}: cannot connect to {self.url} ({words})")
 
     async def _pause_until(self, moment: int) -> None:
         """Wait until a monotonic time, ns, or until stopped."""

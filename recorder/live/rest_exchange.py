@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 
 from recorder.frame import Kind
-from recorder.live.connection import Closed, read_clocks
+from recorder.live.connection import read_clocks
+from recorder.live.ending import Closed
 from recorder.live.pipeline import Pipeline
 from recorder.live.rest import RestFailure, fetch
 from recorder.okx.hosts import Hosts

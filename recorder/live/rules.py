@@ -15,7 +15,7 @@ from enum import Enum
 import msgspec
 
 from recorder.errors import ExitCode
-from recorder.live.connection import Cause, Closed
+from recorder.live.ending import Cause, Closed
 
 RETRY_AFTER_MAX = 600.0
 """Longest `Retry-After` that is obeyed, s: nobody may silence a recorder for a day."""

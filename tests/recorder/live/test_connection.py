@@ -14,7 +14,8 @@ from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 
 from recorder.frame import Kind
-from recorder.live.connection import Cause, Closed, Connection, Stamp
+from recorder.live.connection import Connection, Stamp
+from recorder.live.ending import Cause, Closed
 from recorder.live.framing import Message
 from recorder.live.rules import Retry, rule_of
 

@@ -17,7 +17,7 @@ from recorder.errors import ExitCode, HandshakeError, VenueRefused
 from recorder.event import ConnectionState
 from recorder.frame import Kind
 from recorder.live import LinkOptions, record
-from recorder.live.connection import Cause, Closed, retry_after
+from recorder.live.ending import Cause, Closed, retry_after
 from recorder.live.rules import RULES, Retry, rule_of
 from recorder.live.schedule import Backoff
 from recorder.okx.faults import (

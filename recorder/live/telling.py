@@ -1,0 +1,49 @@
+"""Telling: what a person hears about one endpoint.
+
+Responsible for one sentence at a time, and for not saying it thousands of times: the capture holds
+every one. Refuses to print; whoever listens does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from recorder.live.ending import Closed
+
+_WARNINGS_TOLD = 20
+
+
+class Telling:
+    """The voice of one endpoint.
+
+    Args:
+        name: `public`, `business` or `private`; url: its address. notify: told each sentence.
+    """
+
+    def __init__(self, name: str, url: str, notify: Callable[[str], None]) -> None:
+        self._name = name
+        self._url = url
+        self._notify = notify
+        self._told: str | None = None
+        self._warnings = 0
+
+    def warn(self, words: str) -> None:
+        """Tell a warning, the first ones of many."""
+        self._warnings += 1
+        if self._warnings <= _WARNINGS_TOLD:
+            self._notify(f"warning: {self._name}: {words}")
+        elif self._warnings == _WARNINGS_TOLD + 1:
+            self._notify(f"warning: {self._name}: more of these; they are in the capture")
+
+    def opened(self) -> None:
+        """Note that a socket is open: the next failure is news again."""
+        self._told = None
+
+    def ended(self, closed: Closed) -> None:
+        """Say once, not once per attempt, that the endpoint cannot be reached or was lost."""
+        words = f"{closed.code} {closed.reason}".strip() if closed.code else closed.reason
+        if closed.opened and closed.by != "recorder":
+            self._notify(f"warning: {self._name}: closed by the {closed.by} ({words})")
+        elif not closed.opened and words != self._told:
+            self._told = words
+            self._notify(f"warning: {self._name}: cannot connect to {self._url} ({words})")
