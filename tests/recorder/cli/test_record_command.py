@@ -167,6 +167,7 @@ async def test_mistakes_of_the_user_are_one_sentence_and_exit_2(
             ((full, "-s", "books:BTC-USDT", *shared), "expected nothing at"),
             ((tmp_path / "c", "-s", "bokos:BTC-USDT", *shared), "did you mean books"),
             ((tmp_path / "c", "-s", "orders", *shared), "without a login"),
+            ((tmp_path / "c", "--private", "-s", "orders", *shared), "OKX_API_KEY"),
             ((tmp_path / "c", *shared), "at least one --subscribe"),
             ((tmp_path / "c", "--instrument", "BTC-USDT", *shared), "expected --channel"),
             ((tmp_path / "c", "-s", "books:BTC-USDT", "--duration", "-1", *shared), "above 0"),
