@@ -18,6 +18,7 @@ from recorder import __version__
 from recorder.capture import layout
 from recorder.capture.recover import recover_locked
 from recorder.capture.refusals import cannot_write
+from recorder.capture.vanished import declare_vanished
 from recorder.errors import CaptureExists
 
 
@@ -64,7 +65,7 @@ def open_for_writing(
         if not is_new:
             recovered = recover_locked(path)
             header = layout.read_header(path)
-            numbers = recovered.next_numbers
+            numbers = declare_vanished(path, recovered.next_numbers)
         else:
             header = _new_header(venue=venue, note=note, reproducible=reproducible)
             numbers = (0, 0, 0)
