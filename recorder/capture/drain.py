@@ -111,6 +111,7 @@ class Drain:
         limit = self._limit
         excess = self._backlog.waiting_bytes - limit
         if excess > 0:
+            self._look_at_pace()
             self._backlog.drop(excess, self._cause)
         self._count()
         if self.pace.level or self.queued_bytes * 8 >= limit:

@@ -213,12 +213,12 @@ class SealerProcess:
 
     def _seal(self, segment: int) -> RecorderError | None:
         size = self._size(layout.journal_path(self._root, segment))
-        patience_s = self._patience_s + size / _BYTES_PER_S
         said, kind, hangs = "it died", RecorderError, 0
         request = b"seal %d hasty" % segment if self._is_hasty else b"seal %d" % segment
         for _ in range(1 + _RESTARTS):
             if self._abandoned or self._stuck is not None:
                 break
+            patience_s = self._patience_s + size / _BYTES_PER_S
             try:
                 answer = self._ask(request, patience_s)
             except Hang:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,3 +102,70 @@ def test_a_signal_to_the_whole_service_does_not_reach_the_sealer(
         assert writer._sealer._process is process
         assert process.poll() is None
     assert list(Capture(tmp_path / "c").frames()) == frames
+
+
+def test_a_sealer_that_hangs_is_killed_and_replaced(
+    tmp_path: Path, make_frames: Any, monkeypatch: Any
+) -> None:
+    frames = make_frames(300)
+    with CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1)) as writer:
+        writer.write(frames[:150])
+        until(lambda: writer._sealer.sealed == 1)
+        first = writer._sealer._process
+        assert first is not None
+        monkeypatch.setattr(writer._sealer, "_patience_s", 1.0)
+        first.send_signal(signal.SIGSTOP)
+        writer.write(frames[150:250])
+        until(lambda: writer._sealer._process is not first)
+        monkeypatch.setattr(writer._sealer, "_patience_s", 60)
+        writer.write(frames[250:])
+        until(lambda: writer._sealer.sealed == 2)
+        assert first.wait(PATIENCE_S) == -signal.SIGKILL
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    assert verify(tmp_path / "c").exit_code == 0
+
+
+def test_the_end_does_not_wait_for_ever_for_a_sealer(
+    tmp_path: Path, make_frames: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("recorder.capture.sealer_process.SealerProcess._start", _silent)
+    frames = make_frames(150)
+    writer = CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1))
+    writer._sealer._patience_s = 0.1
+    writer.write(frames)
+    with pytest.raises(RecorderError, match="it said nothing for 0 s; the frames are safe in its"):
+        writer.close()
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    CaptureWriter(tmp_path / "c", append=True).close()
+    assert os.listdir(tmp_path / "c/journal") == []
+
+
+def _silent(sealer: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(99)"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def test_the_sealer_is_polite(tmp_path: Path, make_frames: Any) -> None:
+    with CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1)) as writer:
+        writer.write(make_frames(150))
+        until(lambda: writer._sealer.sealed == 1)
+        process = writer._sealer._process
+        assert process is not None
+        nicer = os.getpriority(os.PRIO_PROCESS, process.pid)
+        assert nicer >= min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+
+
+def test_old_segments_go_after_a_seal(tmp_path: Path, make_frames: Any) -> None:
+    frames = make_frames(700)
+    options = WriterOptions(segment_seconds=1, retain_days=0.000001)
+    with CaptureWriter(tmp_path / "c", options=options) as writer:
+        writer.write(frames)
+        until(lambda: writer._sealer.removed > 0)
+        assert any("let go" in note for note in writer.take_notes())
+    kept = list(Capture(tmp_path / "c").frames())
+    assert 0 < len(kept) < 700
+    assert kept == frames[kept[0].seq :]
+    assert verify(tmp_path / "c").ok
