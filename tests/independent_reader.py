@@ -29,8 +29,6 @@ def expect(found: object, wanted: object, where: str) -> None:
 
 
 class Digests:
-    """The digest blocks of the frames added so far."""
-
     def __init__(self) -> None:
         self.count, self.bytes, self.last = 0, 0, -1
         self.blocks: dict[int, tuple[int, Any]] = {}
@@ -73,7 +71,7 @@ class IndependentReader:
     """One pass over a capture. `torn` and `input_digest` are known when `frames` has ended."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory, self.digests, self.torn, self.following = directory, Digests(), 0, 0
+        self.directory, self.digests, self.torn = directory, Digests(), 0
         self.about = json.loads((directory / "capture.json").read_bytes())
         expect(self.about["format"], 1, "format of the capture")
 
@@ -86,7 +84,12 @@ class IndependentReader:
     def frames(self) -> Iterator[Frame]:
         """Yield every frame in order. Journals are listed first: sealing moves them to `frames`."""
         journals = {int(path.stem) for path in self.directory.glob("journal/*.wal")}
-        for segment in sorted(journals | {*self.sealed()}):
+        sealed, begin = self.sealed(), (0, self.about.get("first_seq", 0))
+        with suppress(FileNotFoundError):
+            mark = json.loads((self.directory / "expired.json").read_bytes())
+            begin = mark["first_segment"], max(mark["first_seq"], begin[1])
+        self.following = begin[1]
+        for segment in sorted(n for n in journals | {*sealed} if n >= begin[0]):
             for frame in self.segment(segment):
                 expect((self.torn, frame[0]), (0, self.following), f"seq in segment {segment}")
                 self.following = frame[0] + 1
@@ -97,7 +100,14 @@ class IndependentReader:
                 yield frame
 
     def sealed(self) -> dict[int, Path]:
-        return {int(p.name.split("-")[0]): p for p in self.directory.glob("frames/*/*.parquet")}
+        found, reached = dict[int, Path](), -1
+        named = [
+            (*map(int, p.stem.split("-")[1:3]), p) for p in self.directory.glob("frames/*/*-*")
+        ]
+        for _, last, path in sorted(named, key=lambda name: (name[0], -name[1], str(name[2]))):
+            if last > reached:
+                found[int(path.name.split("-")[0])], reached = path, last
+        return found
 
     def segment(self, segment: int) -> Iterator[Frame]:
         with suppress(FileNotFoundError):  # sealed since the listing
@@ -106,17 +116,29 @@ class IndependentReader:
                 return self.journal(segment, path.read_bytes())
         return self.parquet(segment, self.sealed()[segment])
 
+    def cut(self, segment: int, capture: bytes) -> float:
+        numbers = [float("inf")]
+        for path in self.directory.glob("journal/*.wal"):
+            head = path.read_bytes()[: HEADER.size]
+            if segment < int(path.stem) <= segment + 32 and len(head) == HEADER.size:
+                magic, *_, found, first, crc = HEADER.unpack(head)
+                if (magic, found, crc) == (b"OKXWAL\r\n", capture, zlib.crc32(head[:32])):
+                    numbers.append(first)
+        return min(numbers)
+
     def journal(self, segment: int, data: bytes) -> Iterator[Frame]:
         part, at, number, capture = Digests(), HEADER.size, 0, bytes.fromhex(self.about["id"])
         header = [b"OKXWAL\r\n", 1, segment, capture, self.following, zlib.crc32(data[:32])]
         if len(data) >= at:
             expect([*HEADER.unpack_from(data)], header, f"header of journal {segment}")
-        seed = zlib.crc32(capture + struct.pack("<I", segment))
+        seed, cut = zlib.crc32(capture + struct.pack("<I", segment)), self.cut(segment, capture)
         while block := whole(data, at, seed):
             found, trailer, frames, at = block
             expect(found, number, f"block number in journal {segment}")
             number += 1
             for frame in frames:
+                if frame[0] >= cut:
+                    return
                 part.add(frame)
                 yield frame
             if trailer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -30,11 +31,17 @@ from recorder.okx.validation import Validator
 
 
 class _Due(msgspec.Struct, frozen=True):
-    """A checkpoint inside a joined segment: to be compared before `seq`."""
+    """Something inside a joined segment that is to be compared before `seq`.
+
+    Attributes:
+        digest: of the checkpoint of the segment that begins there, None if it was not kept.
+        recorded: what the recorder of the segment that ends there said of its events.
+    """
 
     seq: int
     segment: int
-    digest: str
+    digest: str | None
+    recorded: dict[str, int | str] | None
 
 
 class Recheck:
@@ -103,10 +110,16 @@ class Recheck:
                 inside += 1
             if inside > at:
                 tally.add(batch.part(at, inside), self._stepping())
-            self._compare(due.segment, due.seq, due.digest, is_comparable=True)
+            self._judge(due)
             at = inside
         if at < len(batch):
             tally.add(batch.part(at, len(batch)) if at else batch, self._stepping())
+
+    def _judge(self, due: _Due) -> None:
+        if due.digest is not None:
+            self._compare(due.segment, due.seq, due.digest, is_comparable=True)
+        if not self.check_events(due.recorded, str(PARSER_VERSION)):
+            self._problem(due.segment, "events are not those the recorder delivered", due.seq)
 
     def _stepping(self) -> Callable[[Frame], list[Event]] | None:
         return None if self._interpreter is None else self._step
@@ -132,12 +145,11 @@ class Recheck:
     def before(self, meta: SegmentMeta) -> None:
         """Compare the checkpoint of a sealed segment; the next frames are its own."""
         is_comparable = meta.parser == str(PARSER_VERSION)
-        parts = meta.joined or []
-        self._due = [
-            _Due(part.first_seq, part.segment, part.checkpoint)
-            for part in parts[1:]
-            if part.has_checkpoint and is_comparable
-        ]
+        self._due = []
+        for before, part in pairwise(meta.joined or () if is_comparable else ()):
+            digest = part.checkpoint if part.has_checkpoint else None
+            if digest is not None or before.recorded is not None:
+                self._due.append(_Due(part.first_seq, part.segment, digest, before.recorded))
         self._compare(meta.segment, meta.first_seq, meta.checkpoint, is_comparable=is_comparable)
 
     def behind(self, segment: int, seq: int | None, meta: SegmentMeta) -> None:

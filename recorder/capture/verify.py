@@ -243,7 +243,8 @@ class _Verifier:
             self._problem("digest block begun earlier does not match", meta.first_seq)
         if skip is None and not self._recheck.check_counts(meta, tally):
             self._problem("event counts do not match the metadata", meta.first_seq, meta.last_seq)
-        if not self._recheck.check_events(meta.recorded, meta.parser):
+        recorded = meta.joined[-1].recorded if meta.joined else meta.recorded
+        if not self._recheck.check_events(recorded, meta.parser):
             self._problem(
                 "events are not those the recorder delivered", meta.first_seq, meta.last_seq
             )
