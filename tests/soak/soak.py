@@ -166,7 +166,7 @@ def _watch(recorder: subprocess.Popen[bytes], result: Soak, out: Path, *, limit:
         with contextlib.suppress(OSError, IndexError, ValueError):
             pages = int((proc / "statm").read_text().split()[1])
             count = len(list((proc / "fd").iterdir()))
-            if recording is not None:
+            if recording is not None and pages:  # none: it has ended just now
                 resident = pages * os.sysconf("SC_PAGE_SIZE")
                 result.samples.append((now - recording, resident, count))
         with contextlib.suppress(subprocess.TimeoutExpired):
