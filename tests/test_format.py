@@ -15,13 +15,17 @@ from click.testing import CliRunner
 from independent_reader import IndependentReader
 
 from recorder.capture.importer import import_sessions
+from recorder.capture.journal import JournalHeader
+from recorder.capture.journal_output import JournalOutput
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.recover import recover
+from recorder.capture.roll import RecordRun
+from recorder.capture.room import Disk
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.cli import cli
 from recorder.errors import Damage
-from recorder.frame import Frame, Kind
+from recorder.frame import Frame, Kind, encode_record
 
 Row = tuple[int, int, int, int, str, bytes]
 
@@ -213,6 +217,35 @@ def test_a_segment_that_is_gone_is_missed(tmp_path: Path, gone: int) -> None:
     assert problem in verify(tmp_path / "c").problems
     assert len(list(Capture(tmp_path / "c").frames(first_seq=last_seq + 1))) == 2_999 - last_seq
     assert len(list(Capture(tmp_path / "c").frames(last_seq=first_seq - 1))) == first_seq
+
+
+def write_journal(path: Path, segment: int, first_seq: int, blocks: list[list[Frame]]) -> None:
+    header = JournalHeader(
+        json.loads((path / "capture.json").read_text())["id"], segment, first_seq
+    )
+    output = JournalOutput(path, header, Disk(), mode=0o644)
+    for block in blocks:
+        records = b"".join(map(encode_record, block))
+        output.add(RecordRun(block[0].seq, len(block), records))
+    output.end("roll", None)
+    output.close()
+
+
+def test_journals_cut_by_a_later_one_and_with_named_holes(tmp_path: Path) -> None:
+    """What a failing disk and a full one leave."""
+    with CaptureWriter(tmp_path / "c", reproducible=True):
+        pass
+    row = b'{"connection":0,"first_seq":40,"last_seq":59,"count":20,"bytes":9,"cause":"disk full"}'
+    lost = Frame(40, START, 40_000, -1, Kind.LOST, row)
+    after = small_frames(30, first_seq=60)
+    write_journal(tmp_path / "c", 0, 0, [small_frames(20), small_frames(20, first_seq=20)])
+    write_journal(tmp_path / "c", 1, 20, [small_frames(20, first_seq=20), [lost], after])
+    expected = [row_of(frame) for frame in [*small_frames(40), lost, *after]]
+    assert agreed(tmp_path / "c") == expected
+    assert verify(tmp_path / "c").problems == []
+    assert recover(tmp_path / "c").segments == 2
+    assert agreed(tmp_path / "c") == expected
+    assert verify(tmp_path / "c").lost == 20
 
 
 # --- old captures stay readable ----------------------------------------------------------------
