@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -612,3 +613,55 @@ def test_blocks_hold_many_batches_and_few_bytes(tmp_path: Path) -> None:
             writer.flush(PATIENCE_S)
             sizes[journal] = (tmp_path / journal / "journal/000000.wal").stat().st_size
     assert sizes["block"] * 4 < sizes["write-through"]
+
+
+# --- a real disk of a few MiB --------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 24 MiB in memory, where this user may."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(mounted)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system of limited size (root)")
+    yield mounted
+    subprocess.run(["umount", "-l", str(mounted)], check=True)
+
+
+@pytest.mark.parametrize("policy", ["stop", "wait", "ring"])
+def test_a_real_disk_that_is_full(small_disk: Path, policy: Any) -> None:
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(14 * MIB))
+    frames = frames_of(12_000, size=2000)
+    options = WriterOptions(on_disk_full=policy, segment_bytes=2 * MIB)
+    path = small_disk / "c"
+    writer = CaptureWriter(path, options=options)
+    sent = 0
+    try:
+        while sent < 12_000 and not writer._appender.is_waiting:
+            sent += 100
+            writer.write(frames[sent - 100 : sent])
+            writer.flush(0.05)
+    except (DiskFull, TimeoutError):
+        pass
+    until(lambda: writer._appender.is_waiting)
+    written = writer.written_seq
+    read = list(Capture(path).frames(report=(report := ReadReport())))
+    assert report.problems == []
+    assert read == frames[read[0].seq : written + 1]
+    if policy != "stop":
+        filler.unlink()
+        began = time.monotonic()
+        until(lambda: writer.written_seq == sent - 1)
+        assert time.monotonic() - began < 2
+        writer.close()
+    else:
+        with pytest.raises(DiskFull):
+            writer.close()
+    # What was in hand fits into the reserve: nothing is lost, whatever the policy.
+    kept = list(Capture(path).frames())
+    assert kept == frames[kept[0].seq : sent]
+    assert kept[0].seq == 0 or policy == "ring"
+    assert verify(path).ok

@@ -67,6 +67,23 @@ def test_append_continues_numbers(tmp_path: Path, make_frames: Any) -> None:
     assert Capture(tmp_path / "c").info().input_digest == digest.hexdigest()
 
 
+@pytest.mark.parametrize("left", [0, 2])
+def test_segments_gone_from_the_end_are_declared_when_recording_goes_on(
+    tmp_path: Path, make_frames: Any, left: int
+) -> None:
+    with CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1)) as writer:
+        writer.write(make_frames(500))
+    for path in sorted(tmp_path.glob("c/frames/*/*"))[left:]:
+        path.unlink()
+    with CaptureWriter(tmp_path / "c", append=True) as writer:
+        assert writer.next_seq == left * 100 + 1
+        writer.write(make_frames(20, first_seq=writer.next_seq))
+    (row,) = Capture(tmp_path / "c").frames(kinds=[Kind.LOST])
+    assert (row.seq, row.connection) == (left * 100, -1)
+    assert json.loads(row.payload)["cause"] == f"segments {left} to 4 missing"
+    assert verify(tmp_path / "c").exit_code == 3
+
+
 def test_append_to_nothing_creates(tmp_path: Path, make_frames: Any) -> None:
     with CaptureWriter(tmp_path / "c", append=True) as writer:
         writer.write(make_frames(5))
