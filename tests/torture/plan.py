@@ -71,9 +71,9 @@ class Torture:
                 try:
                     goal.once(self, result)
                 except Wrong as wrong:
-                    result.wrong.append(str(wrong))
-                    shutil.move(place, place.with_name(f"{place.name}-wrong-{len(result.wrong)}"))
-                    place.mkdir()
+                    self._keep_evidence(place, result, str(wrong))
+                except Exception as error:  # noqa: BLE001 - a reader that raises is a promise broken
+                    self._keep_evidence(place, result, repr(error))
         finally:
             result.seconds = time.monotonic() - self.begun
         self.console.print(
@@ -81,6 +81,13 @@ class Torture:
             f"{len(result.wrong)} broken  {goal.title}"
         )
         return result
+
+    @staticmethod
+    def _keep_evidence(place: Path, result: Result, sentence: str) -> None:
+        evidence = place.with_name(f"{place.name}-wrong-{len(result.wrong) + 1}")
+        result.wrong.append(f"{sentence}; kept in {evidence}")
+        shutil.move(place, evidence)
+        place.mkdir()
 
     def seed(self) -> int:
         """Draw the seed of the next experiment."""

@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import msgspec
 from recorder.capture import layout
 from recorder.capture.recover import recover
 from tests.torture.checker import Wrong, compare, expect, settled
+from tests.torture.kills import sealers_of
 from tests.torture.receiver import Log
 from tests.torture.zygote import Experiment, Zygote
 
@@ -66,7 +68,7 @@ class Disk:
 
     def unmount(self) -> None:
         """Unmount it; what a cut left is on the image."""
-        for _ in range(50):
+        for _ in range(400):  # its last user may still be dying
             if not self._is_mounted:
                 return
             if subprocess.run(["umount", str(self.mount_point)], capture_output=True).returncode:
@@ -75,7 +77,7 @@ class Disk:
             self._is_mounted = False
         if self._is_mounted:
             _run("umount", "-l", str(self.mount_point))
-            self._is_mounted = False
+            raise RuntimeError(f"{self.mount_point} stays busy: nothing can be said about the cut")
 
     def remove(self) -> None:
         """Unmount and delete it."""
@@ -141,8 +143,11 @@ def cut(
         _wait_until_stopped(pid)
         at = time.monotonic_ns()
         received, _, durable, *_ = log.marks()
+        sealers = sealers_of(pid)
         disk.cut()
-        os.kill(pid, signal.SIGKILL)
+        for each in (pid, *sealers):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
         zygote.outcome()
         disk.unmount()
         disk.mount()
