@@ -65,7 +65,7 @@ class GridBotUpdate(Event, frozen=True, gc=False):
         trade_count, arbitrage_count, active_order_count: how many.
         cancel_type: why it stopped, `0` not, `1` by hand, `2` take profit, `3` stop loss, …
         stop_type: what the stop does with the holding, as sent; stop_result: of selling it.
-        quote_size, base_size: invested, current_quote_size, current_base_size: held now (spot).
+        quote_size, base_size: invested (spot); current_quote_size, current_base_size: held now.
         profit: available now, quote currency (spot).
         direction: `long`, `short` or `neutral`; has_base_position: one was opened at the start.
         margin: in use, USDT; equity, available_equity, order_frozen: USDT (contracts).
@@ -239,7 +239,7 @@ class RecurringBuyUpdate(Event, frozen=True, gc=False):
         state: `running`, `stopping`, `stopped` or `pause`; name: as its owner called it.
         period: `monthly`, `weekly`, `daily` or `hourly`; day, hour, time, time_zone: when, as
             sent; time_type, minutes: finer times, as sent.
-        amount: of each buy, invested: so far, in `currency`; cycles: buys so far.
+        amount: of each buy, in `currency`; invested: so far, in `currency`; cycles: buys so far.
         total_pnl, market_value: in `currency`; pnl_ratio, annualized_rate: fractions.
         parts: what is bought; next_time: when again, ns.
     """
