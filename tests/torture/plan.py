@@ -255,6 +255,24 @@ def _readers(torture: Torture, result: Result) -> None:
         result.worst(name.replace("_", " "), getattr(reading, name))
 
 
+def _upkeep(torture: Torture, result: Result) -> None:
+    seed, whole = torture.seed(), torture.scratch / "whole"
+    shutil.rmtree(whole, ignore_errors=True)
+    truth = captures.build(whole, seed=seed, count=250)
+    scenario = torture.rng.choice(("compact", "expire"))
+    size = sum(path.stat().st_size for path in whole.rglob("*") if path.is_file())
+    result.runs += sweep.sweep_upkeep(
+        torture.zygote,
+        torture.scratch,
+        whole,
+        truth,
+        scenario=scenario,
+        kind=torture.rng.choice(("kill", "torn", "cut")),
+        seed=seed,
+        arguments={"max_bytes": size // 2} if scenario == "expire" else {},
+    )
+
+
 GOALS = (
     Goal(number="1", title="SIGKILL under load, write-through", share=15, once=_kills({})),
     Goal(number="1", title="block journal, SIGKILL under load", share=15, once=_kills(kills.BLOCK)),
@@ -266,6 +284,7 @@ GOALS = (
         why_not=_no_strace,
     ),
     Goal(number="2", title="torn writes, SIGKILL in the middle", share=5, once=_seam("torn")),
+    Goal(number="2", title="compaction, retention struck at every call", share=4, once=_upkeep),
     Goal(number="3", title="power cut by POSIX's rules", share=7, once=_seam("cut")),
     Goal(
         number="3",

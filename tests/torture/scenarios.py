@@ -16,7 +16,9 @@ import msgspec
 from recorder.capture import layout
 from recorder.capture import sealer as sealer_module
 from recorder.capture import writer as writer_module
+from recorder.capture.compact import compact as compact_capture
 from recorder.capture.recover import recover as recover_capture
+from recorder.capture.retention import expire as expire_segments
 from recorder.capture.seal import Sealer
 from recorder.capture.sealer_process import Answer, SealerProcess
 from recorder.capture.writer import CaptureWriter, WriterOptions
@@ -109,6 +111,19 @@ def warm_up() -> None:
     """Import lazily imported things before the first fork."""
     warnings.simplefilter("ignore")
     make_frames(1, 0, 10)
+
+
+def compact(root: Path, marks: Marks) -> str:
+    """Join all segments and remove the originals at once."""
+    report = compact_capture(
+        root, clock=time.time_ns, sleep=time.sleep, level=1, grace_s=0.0, wait=True
+    )
+    return str(report.joined)
+
+
+def expire(root: Path, marks: Marks, *, max_bytes: int) -> str:
+    """Let the oldest segments go."""
+    return str(len(expire_segments(root, max_bytes=max_bytes, now_ns=time.time_ns(), grace_s=0.0)))
 
 
 def receive(root: Path, marks: Marks, *, log: str, **how: Any) -> str:

@@ -15,10 +15,64 @@ from typing import Any
 
 import msgspec
 
+from recorder.capture.reader import Capture
+from recorder.capture.verify import verify
+from recorder.frame import Frame
 from tests.torture import frames
 from tests.torture.checker import Verdict, Wrong, expect, judge
 from tests.torture.shim import Fault, clear
 from tests.torture.zygote import Experiment, Outcome, Zygote
+
+
+def sweep_upkeep(
+    zygote: Zygote,
+    scratch: Path,
+    whole: Path,
+    truth: list[Frame],
+    *,
+    scenario: str,
+    kind: str,
+    seed: int,
+    arguments: dict[str, Any] | None = None,
+    step: int = 1,
+    first: int = 1,
+) -> int:
+    """Strike a compaction or a retention at each call: no frame that it may keep is gone."""
+    runs = 0
+    for left, outcome, k in hits(
+        zygote,
+        scratch,
+        scenario=scenario,
+        fault=Fault(kind=kind, seed=seed),
+        arguments=arguments or {},
+        start=whole,
+        step=step,
+        first=first,
+    ):
+        runs += 1
+        try:
+            expect(outcome.status in (0, -9), f"status {outcome.status}: {outcome.said}")
+            _judge_upkeep(left, truth, may_begin_later=scenario == "expire")
+            again = zygote.run(
+                Experiment(scenario=scenario, root=str(left), arguments=arguments or {})
+            )
+            expect(again.status == 0, f"run again: {again.said}")
+            _judge_upkeep(left, truth, may_begin_later=scenario == "expire")
+        except Exception as error:
+            raise Wrong(
+                f"{scenario}, {kind} at call {k} ({outcome.last_call}), seed {seed}: {error!r}; "
+                f"left in {left}"
+            ) from error
+    return runs
+
+
+def _judge_upkeep(root: Path, truth: list[Frame], *, may_begin_later: bool) -> None:
+    found = list(Capture(root).frames())
+    expect(found == truth[len(truth) - len(found) :] and found, "other frames than before")
+    expect(may_begin_later or len(found) == len(truth), f"{len(found)} of {len(truth)} left")
+    report = verify(root)
+    expect(report.ok, f"verify: {report.problems[:3]}")
+
 
 STOPS = ("DiskFull", "RecorderError", "UsageError", "DiskFailed", "TimeoutError")
 """How a recorder may say that it cannot go on."""

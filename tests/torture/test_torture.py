@@ -65,6 +65,27 @@ def test_2_killed_at_a_system_call(zygote: Zygote, tmp_path: Path, strace: None)
         assert hit.outcome.status == -9
 
 
+@pytest.mark.parametrize(("scenario", "kind"), [("compact", "kill"), ("expire", "cut")])
+def test_2_upkeep_struck_at_a_call(
+    zygote: Zygote, tmp_path: Path, scenario: str, kind: str
+) -> None:
+    truth = captures.build(tmp_path / "whole", seed=SEED, count=250)
+    arguments = {"max_bytes": 20_000} if scenario == "expire" else {}
+    runs = sweep.sweep_upkeep(
+        zygote,
+        tmp_path,
+        tmp_path / "whole",
+        truth,
+        scenario=scenario,
+        kind=kind,
+        seed=SEED,
+        arguments=arguments,
+        first=2,
+        step=6,
+    )
+    assert runs > 2
+
+
 def test_3_power_cut_on_ext4(zygote: Zygote, tmp_path: Path) -> None:
     if (reason := power.why_not(tmp_path)) is not None:
         pytest.skip(reason)
