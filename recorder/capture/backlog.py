@@ -20,7 +20,7 @@ FRAME_BYTES = 208
 object's head and a place in a list (`sys.getsizeof` of each)."""
 
 
-class Batch(msgspec.Struct, gc=False):
+class Batch(msgspec.Struct):
     """Frames handed over together.
 
     Attributes:

@@ -74,6 +74,8 @@ class Drain:
         self._options = options
         self._on_retired = on_retired
         self._on_shortage = on_shortage
+        least = min(options.queue_bytes, options.wait_bytes)
+        self._calm_bytes = max(least, _LEAST_QUEUE_BYTES) // 8
         self._look_at = 0.0  # when to try again, monotonic s
         self._replace_up_to = next_seq - 1
         self.syncer: JournalSync
@@ -108,8 +110,11 @@ class Drain:
 
     def added(self) -> None:
         """Keep the backlog within its bounds after frames were added. Called with the lock held."""
+        waiting = self.queued_bytes = self._backlog.waiting_bytes
+        if waiting < self._calm_bytes and not self.pace.level:
+            return  # the usual way, in the socket reader's thread
         limit = self._limit
-        excess = self._backlog.waiting_bytes - limit
+        excess = waiting - limit
         if excess > 0:
             self._look_at_pace()
             self._backlog.drop(excess, self._cause)
