@@ -140,14 +140,15 @@ class Drain:
                     not self._backlog or self.is_waiting or self.failure is not None
                 )
             try:
-                if fault is not None:
-                    raise fault
-                if is_end:
-                    self._end()
-                    return
-                self._go_on()
-            except OSError as error:
-                self._meet(error)
+                try:
+                    if fault is not None:
+                        raise fault
+                    if is_end:
+                        self._end()
+                        return
+                    self._go_on()
+                except OSError as error:
+                    self._meet(error)
             except Exception as error:  # noqa: BLE001 - a thread must hand on whatever stopped it
                 self.fail(refusals.mistake(error))
                 return

@@ -210,7 +210,12 @@ class JournalOutput:
         self.close()
 
     def close(self) -> None:
-        """Close the descriptor; may be called again."""
+        """Close the descriptor; may be called again.
+
+        What the system says to that changes nothing: whoever closes has synced before, or has
+        given the file up.
+        """
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
-            os.close(fd)
+            with suppress(OSError):
+                self._disk.close(fd)

@@ -58,6 +58,10 @@ class Disk:
         """Remove a name."""
         path.unlink()
 
+    def close(self, fd: int) -> None:
+        """Close a descriptor; a file system behind a network may fail even that."""
+        os.close(fd)
+
     def allocate(self, fd: int, size: int) -> None:
         """Give a file real room."""
         os.posix_fallocate(fd, 0, size)

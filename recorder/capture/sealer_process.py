@@ -23,7 +23,7 @@ import msgspec
 
 from recorder.capture import layout
 from recorder.capture.pace import CALM, HASTY, SEALING_PAUSED
-from recorder.errors import DiskFull, RecorderError
+from recorder.errors import DiskFull, InternalError, RecorderError
 
 _RESTARTS = 3
 """How often a process that dies over one segment is started again before the next attempt."""
@@ -93,6 +93,7 @@ class SealerProcess:
         self._thread: threading.Thread | None = None
         self._is_hasty = False
         self._notes: list[str] = []
+        self._told_error: str | None = None  # of the latest try to let segments go
         self.sealed = self.sealed_bytes = self.journal_bytes = self.removed = 0
         self.failure: RecorderError | None = None
 
@@ -158,6 +159,18 @@ class SealerProcess:
         self._end_process()
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 - nobody waits for a thread that is gone unsaid
+            with self._changed:
+                self.failure = InternalError(
+                    f"the sealing of {self._root} stopped: {error!r}; report this: the frames are "
+                    f"safe in its journal, and `recorder recover {self._root}` seals them when "
+                    f"nothing is recording"
+                )
+                self._changed.notify_all()
+
+    def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._due or self._finishing or self._wanted_room)
@@ -176,19 +189,21 @@ class SealerProcess:
                 return
 
     def _remove(self, request: bytes) -> None:
+        problem = "the sealer died over it"
         try:
             answer = self._ask(request, self._patience_s)
         except Hang:
-            answer = None
+            answer, problem = None, f"the sealer said nothing for {self._patience_s:.0f} s"
         if answer is None:
             self._bury()
-            return
+            answer = Answer(error=problem)
         with self._changed:
             self.removed += answer.removed
             if answer.removed:
                 self._notes.append(f"{answer.removed} of the oldest segments were let go")
-            if answer.error is not None:
+            if answer.error is not None and answer.error != self._told_error:
                 self._notes.append(f"old segments could not be let go: {answer.error}")
+            self._told_error = answer.error  # asked again ten times a second while a disk is full
 
     def _seal_first(self) -> bool:
         """Seal the first waiting segment; tell whether there was one and that succeeded."""

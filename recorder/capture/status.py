@@ -17,6 +17,7 @@ import msgspec
 from recorder.capture import layout
 
 _EVERY_S = 1.0
+_HANG_S = 5.0
 
 
 class StatusFile:
@@ -34,13 +35,16 @@ class StatusFile:
     def close(self) -> None:
         """Stop and remove the file: no recorder, no status."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_HANG_S)
+        if self._thread.is_alive():
+            return  # its disk answers no more: removing the file would hang as well
         with suppress(OSError):  # a disk that refuses this has refused more, and told so
             self._path.unlink(missing_ok=True)
 
     def _run(self) -> None:
         while not self._stop.wait(_EVERY_S):
-            self._write()
+            with suppress(Exception):  # one look that fails must not be the last one
+                self._write()
 
     def _write(self) -> None:
         content = msgspec.json.encode(self._current()) + b"\n"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from recorder.capture.creation import discard, open_for_writing
 from recorder.capture.digest import EventDigest
 from recorder.capture.forecast import DiskForecast, Forecast
 from recorder.capture.journal import MAX_PAYLOAD_BYTES
+from recorder.capture.notes import Notes
 from recorder.capture.options import Loss, WriterOptions
 from recorder.capture.pace import CALM
 from recorder.capture.refusals import cannot_write
@@ -37,11 +37,8 @@ __all__ = ["CaptureWriter", "CloseReport", "Loss", "WriterOptions"]
 _BACKLOG_SEGMENTS = 8
 """How many unsealed segments `wait_for_room` lets pile up before it waits for the sealer."""
 
-
 PATIENCE_S = 60.0
 """How long `close` waits for a disk that makes no progress."""
-_NOTES_SHOWN = 10
-"""In `status.json`."""
 
 
 class CloseReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,8 +98,6 @@ class CaptureWriter:
         self._next_connection = self._opened.connection
         self._closed = self._congested = False
         self._extra_status: dict[str, Any] = {}
-        self._notes: deque[str] = deque(maxlen=_NOTES_SHOWN)
-        self._untold: list[str] = []
         self._began = time.monotonic()
         self._disk = disk or Disk()
         self._forecast = Forecast(self.path)
@@ -117,6 +112,7 @@ class CaptureWriter:
         except OSError as error:
             os.close(self._opened.lock_fd)
             raise cannot_write(self.path, error) from error
+        self._notes = Notes(self._appender.take_notes, self._sealer.take_notes)
         self._status = StatusFile(self.path, self._status_now)
 
     def _start(self) -> Appender:
@@ -212,9 +208,14 @@ class CaptureWriter:
 
     @property
     def congested(self) -> bool:
-        """True from half a queue on until it is below a quarter: stop reading sockets."""
+        """True from half a queue on until it is below a quarter: who can wait, should.
+
+        Not while the disk is full: then the newest frames are kept, and the oldest dropped.
+        """
         queued = self._appender.queued_bytes
-        if queued * 2 >= self.options.queue_bytes:
+        if self._appender.is_waiting:
+            self._congested = False
+        elif queued * 2 >= self.options.queue_bytes:
             self._congested = True
         elif queued * 4 < self.options.queue_bytes:
             self._congested = False
@@ -283,14 +284,7 @@ class CaptureWriter:
 
     def take_notes(self) -> list[str]:
         """Return what happened to the disk since the last call, in order, a sentence each."""
-        self._gather_notes()
-        told, self._untold = self._untold, []
-        return told
-
-    def _gather_notes(self) -> None:
-        fresh = [*self._appender.take_notes(), *self._sealer.take_notes()]
-        self._untold += fresh
-        self._notes += fresh
+        return self._notes.take()
 
     def set_status(self, status: Mapping[str, Any]) -> None:
         """Add fields (e.g. `connections`) to what `status.json` shows from now on."""
@@ -362,7 +356,6 @@ class CaptureWriter:
 
     def _status_now(self) -> dict[str, Any]:
         appender = self._appender
-        self._gather_notes()
         return {
             "pid": os.getpid(),
             "seq": self._next_seq - 1,
@@ -372,7 +365,7 @@ class CaptureWriter:
             "unsynced": appender.unsynced_bytes,
             "pace": "waiting for room" if appender.is_waiting else appender.pace.name,
             "disk": self.forecast,
-            "notes": list(self._notes),
+            "notes": self._notes.latest(),
             "segment": appender.segment,
             "unsealed_segments": self._sealer.waiting,
             "sealing_failure": None if self._sealer.failure is None else str(self._sealer.failure),

@@ -24,7 +24,7 @@ from recorder.capture.recover import recover
 from recorder.capture.room import RESERVE_FILE, Disk
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter, WriterOptions
-from recorder.errors import DiskFailed, DiskFull, ExitCode, RecorderError
+from recorder.errors import DiskFailed, DiskFull, ExitCode, InternalError, RecorderError
 from recorder.frame import Frame, Kind
 
 PATIENCE_S = 10
@@ -55,6 +55,7 @@ class Faulty(Disk):
         self.failing = failing
         self.calls: Counter[str] = Counter()
         self.failed_files: list[str] = []
+        self._spoiled: list[str] = []
         self.synced_after_failure: list[str] = []
         self.before: Callable[[], None] = lambda: None
 
@@ -66,11 +67,17 @@ class Faulty(Disk):
             self.synced_after_failure.append(file)
         code, is_due = self.failing.get(name, (0, lambda _: False))
         if is_due(self.calls[name]):
-            if name in ("fdatasync", "writev") and code == errno.EIO:
+            if name == "fdatasync" and code == errno.EIO:
                 self.failed_files.append(file)
+            elif name == "writev" and code == errno.EIO:
+                self._spoiled.append(file)
             raise OSError(code, os.strerror(code))
 
     def create(self, path: Path, mode: int) -> int:
+        # The other thread may be about to sync a file in the moment in which a write to it fails;
+        # once the next one is begun, it must know.
+        self.failed_files += self._spoiled
+        self._spoiled.clear()
         self._meet("create")
         return super().create(path, mode)
 
@@ -439,7 +446,7 @@ def test_ring_has_the_oldest_segments_deleted(tmp_path: Path) -> None:
         disk.free = 0
         writer.write(frames[2_000:])
         until(lambda: writer.written_seq == 2_999)
-        assert writer._sealer.removed > 0
+        until(lambda: writer._sealer.removed > 0)
         assert any("let go" in note for note in writer.take_notes())
     kept = list(Capture(tmp_path / "c").frames())
     assert kept == frames[kept[0].seq :]
@@ -665,3 +672,70 @@ def test_a_real_disk_that_is_full(small_disk: Path, policy: Any) -> None:
     assert kept == frames[kept[0].seq : sent]
     assert kept[0].seq == 0 or policy == "ring"
     assert verify(path).ok
+
+
+# --- what nobody foresees ------------------------------------------------------------------------
+
+
+class Closing(Disk):
+    """Fails to close, as a file system behind a network may, and to write when told to."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.closed = 0
+
+    def writev(self, fd: int, buffers: Sequence[bytes | memoryview]) -> int:
+        if self.fails:
+            self.fails = False
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().writev(fd, buffers)
+
+    def close(self, fd: int) -> None:
+        super().close(fd)
+        self.closed += 1
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_close_that_fails_changes_nothing(tmp_path: Path) -> None:
+    disk = Closing()
+    frames = frames_of(3_000, size=1000)
+    options = WriterOptions(segment_bytes=MIB)
+    with CaptureWriter(tmp_path / "c", options=options, disk=disk) as writer:
+        for at in range(0, 3_000, 100):
+            disk.fails = at == 1_500
+            writer.write(frames[at : at + 100])
+            writer.flush(PATIENCE_S)
+    assert disk.closed > 2
+    assert list(Capture(tmp_path / "c").frames()) == frames
+    assert os.listdir(tmp_path / "c/journal") == []
+
+
+def test_a_fault_while_a_failure_is_dealt_with_ends_the_recording_in_words(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    disk = Faulty(writev=(errno.EIO, lambda call: call > 1))
+    writer = CaptureWriter(tmp_path / "c", disk=disk)
+    monkeypatch.setattr(
+        "recorder.capture.journal_chain.JournalChain.abandon", lambda _: os.close(-1)
+    )
+    writer.write(frames_of(10))
+    with pytest.raises(InternalError, match="the journal writer stopped"):
+        writer.flush(PATIENCE_S)
+    with pytest.raises(InternalError, match="the journal writer stopped"):
+        writer.close()
+
+
+def test_a_full_disk_is_not_for_the_sockets_to_wait_for(tmp_path: Path) -> None:
+    disk = Faulty(writev=(errno.ENOSPC, lambda call: call > 1))
+    options = WriterOptions(on_disk_full="wait", queue_bytes=MIB, wait_bytes=MIB)
+    writer = CaptureWriter(tmp_path / "c", options=options, disk=disk)
+    monkey = disk.free_bytes
+    disk.free_bytes = lambda path: 0  # type: ignore[method-assign]
+    writer.write(frames_of(1_000, size=1000))
+    until(lambda: writer._appender.is_waiting)
+    assert writer.queued_bytes > MIB / 2
+    assert not writer.congested
+    disk.failing, disk.free_bytes = {}, monkey  # type: ignore[method-assign]
+    until(lambda: writer.written_seq == 999)
+    writer.close()
+    assert len(list(Capture(tmp_path / "c").frames())) == 1_000

@@ -17,7 +17,7 @@ from recorder.capture.reader import Capture
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.clock import utc_date
-from recorder.errors import RecorderError
+from recorder.errors import InternalError, RecorderError
 
 PATIENCE_S = 30
 
@@ -107,6 +107,9 @@ def test_a_signal_to_the_whole_service_does_not_reach_the_sealer(
 def test_a_sealer_that_hangs_is_killed_and_replaced(
     tmp_path: Path, make_frames: Any, monkeypatch: Any
 ) -> None:
+    # The one that follows may take a second to start on a busy machine, before it gets its time.
+    monkeypatch.setattr("recorder.capture.sealer_process._HANGS", 100)
+    monkeypatch.setattr("recorder.capture.sealer_process._RESTARTS", 100)
     frames = make_frames(300)
     with CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1)) as writer:
         writer.write(frames[:150])
@@ -169,3 +172,37 @@ def test_old_segments_go_after_a_seal(tmp_path: Path, make_frames: Any) -> None:
     assert 0 < len(kept) < 700
     assert kept == frames[kept[0].seq :]
     assert verify(tmp_path / "c").ok
+
+
+def test_a_retention_that_fails_is_told_once_until_it_works(
+    tmp_path: Path, make_frames: Any
+) -> None:
+    frames = make_frames(700)
+    options = WriterOptions(segment_seconds=1, retain_days=0.000001)
+    with CaptureWriter(tmp_path / "c", options=options) as writer:
+        (tmp_path / "c/expired.json.tmp").mkdir()  # the mark cannot be written
+        writer.write(frames)
+        until(lambda: writer._sealer.sealed >= 5)
+        told = writer.take_notes()
+        (tmp_path / "c/expired.json.tmp").rmdir()
+    assert [note for note in told if "could not be let go" in note] == [
+        "old segments could not be let go: the system said Is a directory"
+    ]
+    assert list(Capture(tmp_path / "c").frames())[-100:] == frames[-100:]
+
+
+def test_a_fault_of_ours_in_the_sealing_thread_is_told(
+    tmp_path: Path, make_frames: Any, monkeypatch: Any
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("recorder.capture.sealer_process.SealerProcess._ask", broken)
+    frames = make_frames(300)
+    writer = CaptureWriter(tmp_path / "c", options=WriterOptions(segment_seconds=1))
+    writer.write(frames)
+    writer.wait_for_room()
+    until(lambda: writer.sealing_failure is not None)
+    with pytest.raises(InternalError, match=r"ZeroDivisionError.*safe in its journal"):
+        writer.close()
+    assert list(Capture(tmp_path / "c").frames()) == frames
