@@ -8,9 +8,10 @@ files: what stands there is seen by `ps` and ends up in backups.
 from __future__ import annotations
 
 import os
+import select
 import stat
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from io import FileIO
 from urllib.parse import urlsplit
 
 from recorder.errors import CredentialsError, UrlError, UsageError
@@ -22,6 +23,9 @@ VARIABLES = ("OKX_API_KEY", "OKX_SECRET_KEY", "OKX_PASSPHRASE")
 """Where key, secret and passphrase are looked for; the same with `_FILE` names a file."""
 
 _FILE_BYTES_MAX = 4096
+
+_PIPE_WAIT_S = 10.0
+"""So long a pipe may take for each part, e.g. that of `<(pass show okx/secret)`."""
 
 
 def credentials_from_environment(
@@ -92,16 +96,38 @@ def _read(environ: Mapping[str, str], notify: Callable[[str], None]) -> tuple[tu
 def _from_file(path: str, name: str, notify: Callable[[str], None]) -> tuple[str, str]:
     """Return the value in a file and what is wrong; warn where others may read it."""
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
                 notify(
                     f"warning: the file that {name} names may be read by others (mode "
                     f"{mode:04o}); chmod 600 it"
                 )
-            return file.read(_FILE_BYTES_MAX).decode().strip(), ""
+            return _read_all(file).decode().strip(), ""
     except OSError as error:
         words = error.strerror or type(error).__name__
     except ValueError:  # not UTF-8, or a path that is none
         words = "it is no UTF-8 text"
     return "", f"expected a file with a value at the path in {name}, but {words}; check the path"
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a named pipe that nobody writes to would hold everything up, signals too."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read_all(file: FileIO) -> bytes:
+    """Read what is there, and from a pipe what comes until its end.
+
+    Raises:
+        TimeoutError: nothing more came and the pipe is still open.
+    """
+    read = b""
+    while len(read) < _FILE_BYTES_MAX:
+        if not select.select([file], [], [], _PIPE_WAIT_S)[0]:
+            raise TimeoutError(None, f"nothing came through it for {_PIPE_WAIT_S:g} s")
+        part = file.read(_FILE_BYTES_MAX - len(read))
+        if part == b"":
+            break
+        read += part or b""
+    return read

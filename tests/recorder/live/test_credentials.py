@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import traceback
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from recorder.errors import CredentialsError, ExitCode
+from recorder.live import credentials as module
 from recorder.live.credentials import VARIABLES, credentials_from_environment
 from recorder.okx.auth import login_request
 
@@ -84,3 +88,32 @@ def test_a_file_that_does_not_do(tmp_path: Path, content: bytes | None, words: s
     sentence = shown(environ)
     assert words in sentence
     assert "OKX_API_KEY_FILE" in sentence
+
+
+def test_through_a_pipe() -> None:
+    """As of `OKX_SECRET_KEY_FILE=<(pass show okx/secret)`, which is a pipe at /dev/fd/N."""
+
+    def write(pipe: FileIO) -> None:
+        pipe.write(b"key-4f1c9a\n")
+        pipe.close()
+
+    reading, writing = os.pipe()
+    with open(reading, "rb"), open(writing, "wb", buffering=0) as pipe:
+        late = threading.Timer(0.2, write, (pipe,))
+        late.start()
+        environ = {**ENVIRONMENT, "OKX_API_KEY_FILE": f"/dev/fd/{reading}"}
+        del environ["OKX_API_KEY"]
+        credentials = credentials_from_environment(environ)
+        late.join()
+    assert b'"apiKey":"key-4f1c9a"' in login_request(credentials, 1_790_000_000, "r1")
+
+
+def test_a_named_pipe_that_nobody_writes_to_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PIPE_WAIT_S", 0.05)
+    path = tmp_path / "key"
+    os.mkfifo(path, 0o600)
+    environ = {**ENVIRONMENT, "OKX_API_KEY_FILE": str(path)}
+    del environ["OKX_API_KEY"]
+    assert "OKX_API_KEY_FILE, but nothing came through it for 0.05 s" in shown(environ)
