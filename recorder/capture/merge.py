@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from operator import itemgetter
 from typing import Any
@@ -97,7 +97,7 @@ def merge_captures(
             raise UsageError(f"expected frames to merge, found none in {first} and {second}")
         plan = Plan(
             venue=captures[0].header.venue,
-            note=captures[0].header.note,
+            note=_note_of(captures),
             origin=origin_of("merge", captures, last_seqs=[s.last_seq for s in sources]),
             first_seq=0,
             private=is_private(*captures),
@@ -150,6 +150,12 @@ class _Source:
         for frame in self.capture.frames(last_seq=self.last_seq):
             latest = frame.ts_recv if latest is None else max(latest, frame.ts_recv)
             yield latest, self.rank, frame
+
+
+def _note_of(captures: Sequence[Capture]) -> str | None:
+    """Return the notes of both, each once; one alone would speak for frames it never meant."""
+    notes = dict.fromkeys(capture.header.note for capture in captures if capture.header.note)
+    return " + ".join(notes) or None
 
 
 def _merged(sources: list[_Source]) -> Iterator[list[Frame]]:

@@ -18,9 +18,7 @@ from recorder.capture.finish import seal_journals
 from recorder.capture.merge import merge_captures
 from recorder.capture.retention import GRACE_S
 from recorder.capture.slice import slice_capture
-from recorder.cli.progress import duration_text
-from recorder.cli.words import count_text, problem_sentence, size_text
-from recorder.clock import NS_PER_SECOND
+from recorder.cli.words import count_text, problem_sentence, size_text, span_text
 from recorder.console import TIME, print_json, say, talk
 from recorder.errors import ExitCode, UsageError
 
@@ -213,7 +211,7 @@ def merge_command(
 def _made(frames: int, start: int | None, end: int | None, out: Path, note: str) -> str:
     span = ""
     if start is not None and end is not None:
-        span = f" over {duration_text((end - start) / NS_PER_SECOND)}"
+        span = f" {span_text(end - start)}"
     return f"wrote {count_text(frames, 'frame')}{span} to {out} ({note})"
 
 

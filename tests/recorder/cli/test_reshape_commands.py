@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def test_a_slice_is_a_capture_of_its_own(calm: Path, tmp_path: Path) -> None:
     said = run(
         "slice", calm, out, "--start", "2026-11-02T08:00:10Z", "--end", "2026-11-02T08:00:20Z"
     )
-    assert "numbers kept" in said.stderr
+    assert re.search(r"frames \(\d+\.\d s\) to .*\(numbers kept\)", said.stderr.replace("\n", " "))
     found = answer("verify", out)
     assert (found["ok"], found["problems"]) == (True, [])
     start = Capture(out).info().start
@@ -67,8 +68,12 @@ def test_a_merge_holds_every_frame_of_both(calm: Path, tmp_path: Path) -> None:
     parts = [tmp_path / "a", tmp_path / "b"]
     for part, channel in zip(parts, ("trades", "tickers"), strict=True):
         answer("slice", calm, part, "--channel", channel)
+    for part, note in zip(parts, ("one", "two"), strict=True):
+        header = part / "capture.json"
+        header.write_text(json.dumps(json.loads(header.read_text()) | {"note": note}))
     out = tmp_path / "m"
     said = run("merge", *parts, out)
+    assert answer("info", out)["note"] == "one + two"
     assert f"connections of {parts[1]} from" in said.stderr
     frames = [answer("info", path)["frames"] for path in (*parts, out)]
     assert frames[2] == frames[0] + frames[1]
