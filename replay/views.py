@@ -180,7 +180,16 @@ def _types(rows: Sequence[Row]) -> list[str]:
 
 
 def _causes(rows: Sequence[Row]) -> list[str | None]:
-    return [getattr(row, "cause", None) or getattr(row, "reason", None) for row in rows]
+    return [getattr(row, "cause", None) or _reason(row) for row in rows]
+
+
+def _reason(row: Row) -> str | None:
+    """Return why a connection ended; where nobody gave a reason, who ended it and the code."""
+    if isinstance(row, Disconnected) and not row.reason:
+        known = [row.by, None if row.code is None else f"({row.code})"]
+        return " ".join(filter(None, known)) or None
+    reason: str | None = getattr(row, "reason", None)
+    return reason
 
 
 def _details(rows: Sequence[Row]) -> list[str | None]:

@@ -149,6 +149,8 @@ def test_ledger_names_every_fault(connection: duckdb.DuckDBPyConnection, session
     assert rows(connection, "SELECT DISTINCT count, cause FROM ledger WHERE type = 'Lost'") == [
         (3, "queue full")
     ]
+    ends = rows(connection, "SELECT DISTINCT cause FROM ledger WHERE type = 'Disconnected'")
+    assert ends == [("network (1006)",)]  # the frame gives no reason
     detail = rows(connection, "SELECT detail FROM ledger WHERE type = 'SequenceGap' LIMIT 1")
     assert set(json.loads(detail[0][0])) == {"expected_seq_id", "prev_seq_id", "seq_id"}
 
