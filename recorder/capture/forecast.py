@@ -33,10 +33,10 @@ class DiskForecast(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         free = "unknown" if self.free is None else _amount(self.free)
         if self.bytes_per_day is None or self.days_left is None:
-            return f"{free} free on the disk"
+            return f"{free} free"
         days = f"{self.days_left:,.0f}" if self.days_left >= 10 else f"{self.days_left:.1f}"
         pace = _amount(self.bytes_per_day)
-        return f"{free} free on the disk, {pace} a day so far: room for {days} days"
+        return f"{free} free, {pace} a day so far: room for {days} days"
 
 
 class Forecast:

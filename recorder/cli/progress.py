@@ -10,6 +10,7 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from recorder.cli.words import count_text
 from recorder.clock import NS_PER_MS, NS_PER_SECOND
 from recorder.console import say
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _QUIET_SECONDS = 3.0
 _LONG_LAG = 100 * NS_PER_SECOND
+_BUSY_QUEUE = 100_000  # bytes; less is what is always on its way
 
 
 class ProgressLine:
@@ -55,7 +57,10 @@ class ProgressLine:
             self._stream.flush()
 
     def text(self, progress: Progress) -> str:
-        """Return the line: rates since the last call, totals, lag, what went wrong."""
+        """Return the line: totals, rates since the last call, what went wrong, lag.
+
+        What matters most comes first: a narrow terminal cuts the end.
+        """
         counts = progress.counts
         span = max(progress.seconds - self._seconds, 1e-9)
         frame_rate = (counts.messages - self._messages) / span
@@ -67,15 +72,16 @@ class ProgressLine:
             f"{counts.messages:,} frames",
             f"{frame_rate:,.0f}/s",
             f"{byte_rate / 1e6:.2f} MB/s",
-            f"queue {progress.queued_bytes / 1e6:.1f} MB",
-            _lag_text(progress),
-            f"gaps {counts.gaps}",
+            f"sockets {progress.connected}/{progress.wanted}",
+            f"gaps {counts.gaps:,}",
         ]
         if counts.lost:
             parts.append(f"lost {counts.lost:,}")
-        parts.append(f"sockets {progress.connected}/{progress.wanted}")
         if counts.disconnects:
-            parts.append(f"disconnects {counts.disconnects}")
+            parts.append(f"disconnects {counts.disconnects:,}")
+        parts.append(_lag_text(progress))
+        if progress.queued_bytes >= _BUSY_QUEUE:
+            parts.append(f"queue {progress.queued_bytes / 1e6:.1f} MB")
         return "  ".join(parts)
 
     def summary(self, report: RecordReport, out: str) -> str:
@@ -83,14 +89,14 @@ class ProgressLine:
         parts = [
             f"recorded {report.messages:,} frames ({report.bytes / 1e6:.2f} MB) "
             f"in {duration_text(report.seconds)} to {out}: {report.stopped_by}",
-            f"{report.gaps} gaps",
-            f"{report.lost} lost",
-            f"{report.disconnects} socket{'' if report.disconnects == 1 else 's'} closed",
+            count_text(report.gaps, "gap"),
+            f"{count_text(report.lost, 'frame')} lost",
+            count_text(report.disconnects, "disconnect"),
         ]
         if report.refused:
-            parts.append(f"{len(report.refused)} subscriptions refused")
+            parts.append(f"{count_text(len(report.refused), 'subscription')} refused")
         if report.handler_errors:
-            parts.append(f"{report.handler_errors} handler errors")
+            parts.append(count_text(report.handler_errors, "handler error"))
         return ", ".join(parts)
 
 

@@ -240,13 +240,14 @@ def _print(report: PlayReport, *, has_strategy: bool) -> None:
         lines.append("")
     rate = report.events / report.seconds if report.seconds > 0 else 0.0
     requested = report.requested_speed
-    asked = requested if isinstance(requested, str) else f"{requested:g}x"
-    reached = "-" if report.achieved_speed is None else f"{report.achieved_speed:,.6g}x"
-    # At max nothing is due at a time, so nothing is late.
-    late = "" if requested in ("max", "step") else f", latest {report.max_lag_ms:.3f} ms late"
+    pace = [f"{rate:,.0f} events/s"]
+    if report.achieved_speed is not None and requested != "step":
+        pace.append(f"{report.achieved_speed:,.1f}x")
+    if requested not in ("max", "step"):  # there nothing is due at a time, so nothing is late
+        pace.append(f"at most {report.max_lag_ms:,.1f} ms late")
     lines.append(
-        f"{report.frames:,} frames, {report.events:,} events in {report.seconds:.3f} s "
-        f"({rate:,.0f} events/s; speed {asked}, reached {reached}{late})"
+        f"{report.frames:,} frames, {report.events:,} events in {report.seconds:.3f} s: "
+        f"{', '.join(pace)}"
     )
     if report.input_digest is not None:
         lines.append(f"input digest   {report.input_digest}")

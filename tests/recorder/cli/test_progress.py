@@ -31,7 +31,7 @@ def test_rates_are_of_the_last_second_and_totals_of_all() -> None:
     line.text(progress(1.0, 1_000, 2_000_000))
     text = line.text(progress(3.0, 5_000, 3_000_000))
     assert text == (
-        "3.0 s  5,000 frames  2,000/s  0.50 MB/s  queue 1.5 MB  lag 12 ms  gaps 2  sockets 1/2"
+        "3.0 s  5,000 frames  2,000/s  0.50 MB/s  sockets 1/2  gaps 2  lag 12 ms  queue 1.5 MB"
     )
     assert "silent 1:05" in line.text(progress(4.0, 5_000, 3_000_000, silent=65))
 
