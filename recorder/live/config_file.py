@@ -76,7 +76,7 @@ def config_text(settings: Mapping[str, Any]) -> str:
     for name in SETTINGS:
         value = settings.get(name)
         if value is not None and value != () and value != []:
-            lines.append(f"{name} = {_toml(value)}")
+            lines.append(f"{name} = {_listed(value) or _toml(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -214,6 +214,13 @@ def _lines_of(text: str) -> dict[str, int]:
             name = prefix + key[1].replace('"', "").replace("'", "").replace(" ", "")
             found.setdefault(name, number)
     return found
+
+
+def _listed(value: Any) -> str | None:
+    """Return a list of several with an item a line, as a person reads it; None for the rest."""
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        return None
+    return "\n".join(["[", *(f"    {_toml(item)}," for item in value), "]"])
 
 
 def _short(value: Any) -> str:
