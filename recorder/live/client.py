@@ -125,6 +125,7 @@ class Client:
         self._started = read_clocks().ts_mono
         self._exchange = RestExchange(pipeline, hosts, notify)
         pipeline.on_full = lambda: self._end("frame count reached")
+        pipeline.on_loss = self._renew_books
         limit, random = ConnectionLimit(), Random()  # jitter, not secrecy
         self._endpoints = [
             Endpoint(
@@ -277,6 +278,11 @@ class Client:
             self._duration_timer = loop.call_later(
                 self._limits.duration, self._end, "duration reached"
             )
+
+    def _renew_books(self, connection: int) -> None:
+        """Have books begin anew that lost updates on the way to the disk: no session sees that."""
+        for endpoint in self._endpoints:
+            endpoint.renew_books(connection)
 
     async def _until_ended(self, conversations: Sequence[asyncio.Task[None]]) -> None:
         """Wait for the end, or for all endpoints to have ended by themselves."""

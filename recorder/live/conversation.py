@@ -165,6 +165,13 @@ class Conversation:
         else:
             self._attempt.cancel()
 
+    def renew_books(self) -> None:
+        """Ask for fresh snapshots of all books held here."""
+        session = self.session
+        if session is not None and self.is_open:
+            self._perform(session.renew_books(read_clocks().ts_mono))
+            self._set_timer(session.deadline)
+
     # --- Listener --------------------------------------------------------------------------
 
     def on_opened(self, stamp: Stamp) -> None:

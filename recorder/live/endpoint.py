@@ -29,6 +29,7 @@ from recorder.event import (
     Subscribed,
     VenueError,
 )
+from recorder.frame import NO_CONNECTION
 from recorder.live.config import LinkOptions
 from recorder.live.connection import read_clocks
 from recorder.live.conversation import LINK, Conversation, Ending, Line
@@ -139,7 +140,7 @@ class Endpoint:
     @property
     def connection(self) -> int:
         """Number of its latest socket or attempt, −1 before any."""
-        return -1 if self._leading is None else self._leading.number
+        return NO_CONNECTION if self._leading is None else self._leading.number
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
@@ -182,7 +183,6 @@ class Endpoint:
 
     async def run(self) -> None:
         """Connect, converse and connect again until stopped or told not to."""
-        stopping = asyncio.create_task(self._stopping.wait())
         try:
             while not self._stopping.is_set() and self._again:
                 await self._pause_until(max(self._not_before, read_clocks().ts_mono))
@@ -200,7 +200,6 @@ class Endpoint:
                     conversation.watch_restoring()
                 await conversation.leaving.wait()
         finally:
-            stopping.cancel()
             for item in self._alive:
                 await item.over.wait()
 
@@ -211,6 +210,12 @@ class Endpoint:
             if not item.over.is_set():
                 item.close(reason)
                 item.leaving.set()
+
+    def renew_books(self, connection: int) -> None:
+        """Ask for fresh snapshots of the books of a connection, -1: of all."""
+        for item in self._alive:
+            if connection in (NO_CONNECTION, item.number):
+                item.renew_books()
 
     # --- Owner -----------------------------------------------------------------------------
 

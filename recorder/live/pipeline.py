@@ -68,7 +68,7 @@ class Counts:
         disconnects: sockets that were lost.
         handler_errors: exceptions of the handler; handler_lost: frames it did not see, for it was
             too slow. The capture holds them.
-        pauses: times a socket was left unread because the disk was behind.
+        pauses: times a socket of this machine was left unread because the disk was behind.
         last_recv, last_event: latest `ts_recv` of a message, and the venue time (`ts_event`) in it.
     """
 
@@ -129,6 +129,8 @@ class Pipeline:
         digest: also hash the events (a microsecond or two each).
         take_losses: what the writer could not keep since the last call.
         text_limit: take exactly so many text messages, then nothing more from any socket.
+        may_wait: leave sockets unread while the writer is behind. A replay on this machine waits
+            without harm; a venue would close (4005), and what is lost then nobody counts.
         notify: told one sentence when a person should know something.
     """
 
@@ -141,11 +143,14 @@ class Pipeline:
         digest: bool = False,
         take_losses: Callable[[], Sequence[Loss]] = tuple,
         text_limit: int | None = None,
+        may_wait: bool = True,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.counts = Counts()
         self.event_digest = EventDigest() if digest else None
         self.on_full: Callable[[], None] = lambda: None  # the limit is reached
+        # Frames of a connection (-1: of several) are not in the capture.
+        self.on_loss: Callable[[int], None] = lambda _: None
         self._writer = writer
         self._interpreter = Interpreter()
         self._delivery = (
@@ -158,13 +163,14 @@ class Pipeline:
         self._last_mono: int | None = None
         self._take_losses = take_losses
         self._text_left = text_limit
+        self._may_wait = may_wait
         self._words: list[str] = []
         self._notify = notify
 
     @property
     def congested(self) -> bool:
         """Whether the sockets should leave bytes in the kernel for a while."""
-        return self._writer.congested
+        return self._may_wait and self._writer.congested
 
     @property
     def is_full(self) -> bool:
@@ -270,8 +276,9 @@ class Pipeline:
                 self._delivery.wait()
 
     def tell(self) -> None:
-        """Bring the counts up to date and say what a person should know."""
-        self._count_losses()
+        """Bring the counts up to date and say what a person, or a session, should know."""
+        for loss in self._count_losses():
+            self.on_loss(loss.connection)
         if self._delivery is not None:
             self.counts.handler_errors = self._delivery.errors
             self.counts.handler_lost = self._delivery.lost
@@ -282,9 +289,10 @@ class Pipeline:
 
     # --- internals -----------------------------------------------------------------------
 
-    def _count_losses(self) -> None:
+    def _count_losses(self) -> Sequence[Loss]:
         """Count frames the writer could not keep; their `lost` rows are in the capture already."""
-        for loss in self._take_losses():
+        losses = self._take_losses()
+        for loss in losses:
             self.counts.lost += loss.count
             # What the capture holds is no longer what was interpreted here.
             self.event_digest = None
@@ -292,6 +300,7 @@ class Pipeline:
                 f"warning: {loss.count} frames, seq {loss.first_seq} to {loss.last_seq}, could not "
                 f"be kept ({loss.cause}); recording goes on, and the capture names the loss"
             )
+        return losses
 
     def _cut(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the messages up to the last text message that is still wanted."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,6 +24,7 @@ from recorder.live.credentials import (
     credentials_from_environment,
     keep_secrets_off_the_wire,
 )
+from recorder.live.dial import is_loopback
 from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, RecordReport, refusal_row
@@ -136,6 +138,12 @@ async def record(
         "segment_seconds": writer_options.segment_seconds,
         "segment_bytes": writer_options.segment_bytes,
         "sync_ms": writer_options.sync_ms,
+        "journal": writer_options.journal,
+        "flush_ms": writer_options.flush_ms,
+        "on_disk_full": writer_options.on_disk_full,
+        "keep_free": writer_options.keep_free,
+        "retain_days": writer_options.retain_days,
+        "retain_bytes": writer_options.retain_bytes,
         "append": append,
     }
     # In a thread: continuing a capture may have to recover it first.
@@ -153,6 +161,7 @@ async def record(
             digest=digest,
             take_losses=writer.take_losses,
             text_limit=frames,
+            may_wait=is_loopback(urlsplit(hosts.websocket).hostname or ""),
             notify=notify,
         )
         client = Client(

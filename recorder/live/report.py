@@ -53,7 +53,8 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
         refused: subscriptions the venue refused, with its code and words.
         handler_errors: exceptions that the handler raised; handler_lost: frames it did not see,
             for it was too slow. segments: sealed files.
-        pauses: times a socket was left unread because the disk was behind; nothing was lost by it.
+        pauses: times a socket of a server on this machine was left unread because the disk was
+            behind; nothing was lost by it, and no other is ever made to wait.
         first_seq, last_seq: range written, None if nothing was.
         stopped_by: why it ended, in words.
         output_digest: over the delivered events, None unless asked for.

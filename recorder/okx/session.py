@@ -132,11 +132,6 @@ class Session:
         return tuple(self._refusals.values())
 
     @property
-    def holds_any(self) -> bool:
-        """Whether at least one argument is acked."""
-        return any(item.standing is Standing.HELD for item in self._arguments.values())
-
-    @property
     def login(self) -> LoginState:
         """How far the login is."""
         return self._login.state
@@ -219,6 +214,13 @@ class Session:
             self._counted(event)
         else:
             return []
+        return [] if self._is_closing else self._ask(now)
+
+    def renew_books(self, now: int) -> list[Action]:
+        """Ask for fresh snapshots of all held books: the capture lacks some of their updates."""
+        for item in self._arguments.values() if self._resync else ():
+            if item.is_chained and item.standing is Standing.HELD:
+                item.leave_soon(now)
         return [] if self._is_closing else self._ask(now)
 
     def closed(self, code: int | None, reason: str, now: int) -> list[Action]:

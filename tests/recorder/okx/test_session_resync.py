@@ -105,6 +105,28 @@ def test_a_wrong_checksum_is_a_broken_book() -> None:
     assert session.standings[TRADES] is Standing.HELD
 
 
+def test_books_whose_updates_the_capture_lacks_begin_anew_in_one_request() -> None:
+    other = parse_subscription("books:ETH-USDT")
+    session = held(BOOKS, TRADES, other)
+    assert told(session.renew_books(S)) == ["unsubscribe books books"]
+    assert session.renew_books(S) == [], "they are leaving already"
+    session.handle(ack(BOOKS, "r2", "unsubscribe"), 2 * S)
+    asked = session.handle(ack(other, "r2", "unsubscribe"), 2 * S)
+    assert told(asked) == ["subscribe books books"]
+    for item in (BOOKS, other):
+        session.handle(ack(item, "r3"), 2 * S)
+    assert session.renew_books(3 * S) == [], "not again at once"
+    assert told(session.tick(deadline_of(session))) == ["unsubscribe books books"]
+
+
+def test_books_are_left_alone_where_nobody_wants_fresh_ones() -> None:
+    session = held(BOOKS, resync=False)
+    assert session.renew_books(S) == []
+    closing = held(BOOKS)
+    closing.closed(1006, "", S)
+    assert closing.renew_books(S) == []
+
+
 def test_an_answer_to_the_unsubscribe_that_comes_twice_is_no_eviction() -> None:
     session = held(BOOKS)
     session.handle(gap(), S)
