@@ -24,6 +24,7 @@ from recorder.capture.digest import digest_of
 from recorder.capture.hold import only_one, remove_unheld
 from recorder.capture.layout import SealedName
 from recorder.capture.mark import Mark, Waiting, read_mark, write_mark
+from recorder.capture.room import lend_reserve, refill_reserve
 from recorder.capture.seal import file_hash
 from recorder.capture.segment import SegmentMeta, SegmentReader
 from recorder.clock import NS_PER_DAY, NS_PER_SECOND, utc_date
@@ -94,11 +95,12 @@ def expire_oldest(
     """Let the oldest segments go until `bytes_needed` are free, at once (a disk is full).
 
     What waits already, or was replaced by a joined file, goes first. A file that is held stays
-    on the disk: the space comes from the next ones. The mark itself needs a few KiB of room.
+    on the disk: the space comes from the next ones. The few KiB that the mark itself needs are
+    lent by the reserve where nothing else is left.
     """
     path = Path(root)
     with only_one(path / layout.FRAMES_DIR, "retention", patience_s=PATIENCE_S):
-        retention = _Retention(path, now_ns)
+        retention = _Retention(path, now_ns, may_lend=True)
         freed = retention.delete_waiting(grace_s) + _remove_superseded(path, now_ns, grace_s)
         removed: list[Removed] = []
         while freed < bytes_needed:
@@ -109,6 +111,7 @@ def expire_oldest(
                 break
             removed += gone
             freed += retention.delete_waiting(grace_s)
+        refill_reserve(path)
         return removed
 
 
@@ -131,9 +134,10 @@ def remove_superseded(
 class _Retention:
     """One pass over a capture; the caller holds `frames/`."""
 
-    def __init__(self, root: Path, now_ns: int) -> None:
+    def __init__(self, root: Path, now_ns: int, *, may_lend: bool = False) -> None:
         self._root = root
         self._now_ns = now_ns
+        self._may_lend = may_lend
         self._mark = read_mark(root) or Mark()
         self._header = layout.read_header(root)
         begin = max(self._mark.first_seq, self._header.first_seq or 0)
@@ -292,7 +296,14 @@ class _Retention:
                     continue  # not empty yet
 
     def _write(self, **changes: object) -> None:
-        self._mark = write_mark(self._root, msgspec.structs.replace(self._mark, **changes))
+        mark = msgspec.structs.replace(self._mark, **changes)
+        try:
+            self._mark = write_mark(self._root, mark)
+        except OSError as error:
+            is_full = error.errno in layout.NO_ROOM
+            if not (is_full and self._may_lend and lend_reserve(self._root)):
+                raise
+            self._mark = write_mark(self._root, mark)
 
     def _waiting(self, name: SealedName) -> Waiting:
         return Waiting(name.path, self._bytes_of(name), self._now_ns)

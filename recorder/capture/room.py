@@ -22,6 +22,36 @@ RESUME_BYTES = 1 << 20
 """Room beside the reserve and the frames in hand that makes a new segment worth beginning."""
 
 
+MARK_BYTES = 64 << 10
+"""A mark of retention and the folder entries around it, many times over."""
+
+
+def lend_reserve(root: Path, wanted: int = MARK_BYTES) -> bool:
+    """Make room for a file of `wanted` bytes at the cost of the reserve, as far as it goes.
+
+    On a disk with nothing left, letting old segments go and sealing need some room first.
+
+    Returns:
+        Whether there was any.
+    """
+    with suppress(OSError):
+        size = (root / RESERVE_FILE).stat().st_size
+        os.truncate(root / RESERVE_FILE, max(size - wanted, 0))
+        return size > 0
+    return False
+
+
+def refill_reserve(root: Path) -> None:
+    """Give the reserve back what it lent, if there is room now."""
+    with suppress(OSError):
+        fd = os.open(root / RESERVE_FILE, os.O_WRONLY | os.O_CLOEXEC)  # never one that is gone
+        try:
+            if os.fstat(fd).st_size < RESERVE_BYTES:
+                os.posix_fallocate(fd, 0, RESERVE_BYTES)
+        finally:
+            os.close(fd)
+
+
 class Disk:
     """The system calls of the writing side; each raises OSError as the system does."""
 

@@ -46,10 +46,15 @@ class Answer(msgspec.Struct, omit_defaults=True):
 
 
 class Retain(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How long sealed segments are kept; None: for ever."""
+    """How long sealed segments are kept; None: for ever.
+
+    Attributes:
+        is_ring: the oldest also go where a full disk has no room to seal the next.
+    """
 
     days: float | None = None
     max_bytes: int | None = None
+    is_ring: bool = False
 
     def __bool__(self) -> bool:
         return self.days is not None or self.max_bytes is not None
@@ -79,7 +84,7 @@ class SealerProcess:
     ) -> None:
         self._root = root
         self._lock_fd = lock_fd  # inherited: LOCK stays held while an orphan still writes
-        self._retain = retain or Retain()
+        self._retain = Retain() if retain is None else retain
         self._pace = pace
         self._patience_s = patience_s
         self._queue: deque[int] = deque()
@@ -198,12 +203,16 @@ class SealerProcess:
             self._bury()
             answer = Answer(error=problem)
         with self._changed:
-            self.removed += answer.removed
-            if answer.removed:
-                self._notes.append(f"{answer.removed} of the oldest segments were let go")
+            self._count_removed(answer)
             if answer.error is not None and answer.error != self._told_error:
                 self._notes.append(f"old segments could not be let go: {answer.error}")
             self._told_error = answer.error  # asked again ten times a second while a disk is full
+
+    def _count_removed(self, answer: Answer) -> None:
+        """Add up and tell what went. Called with the lock held."""
+        self.removed += answer.removed
+        if answer.removed:
+            self._notes.append(f"{answer.removed} of the oldest segments were let go")
 
     def _seal_first(self) -> bool:
         """Seal the first waiting segment; tell whether there was one and that succeeded."""
@@ -245,6 +254,8 @@ class SealerProcess:
             if answer is None:
                 self._bury()
                 continue
+            with self._changed:
+                self._count_removed(answer)
             if answer.error is None:
                 if answer.file is not None:
                     self.sealed_bytes += self._size(self._root / answer.file)

@@ -104,7 +104,11 @@ class CaptureWriter:
         self._sealer = SealerProcess(
             self.path,
             lock_fd=self._opened.lock_fd,
-            retain=Retain(days=self.options.retain_days, max_bytes=self.options.retain_bytes),
+            retain=Retain(
+                days=self.options.retain_days,
+                max_bytes=self.options.retain_bytes,
+                is_ring=self.options.on_disk_full == "ring",
+            ),
             pace=self._pace,
         )
         try:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import pytest
 
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.recover import recover
+from recorder.capture.retention import expire_oldest
 from recorder.capture.room import RESERVE_FILE, Disk
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter, WriterOptions
@@ -739,3 +742,37 @@ def test_a_full_disk_is_not_for_the_sockets_to_wait_for(tmp_path: Path) -> None:
     until(lambda: writer.written_seq == 999)
     writer.close()
     assert len(list(Capture(tmp_path / "c").frames())) == 1_000
+
+
+def test_a_ring_goes_round_on_a_real_disk(small_disk: Path) -> None:
+    path = small_disk / "c"
+    options = WriterOptions(on_disk_full="ring", segment_bytes=1 * MIB)
+    noise = random.Random(4)
+    sent = 0
+    with CaptureWriter(path, options=options) as writer:
+        for _ in range(200):  # 40 MB through 24 MiB
+            frames = [
+                msgspec.structs.replace(frame, payload=noise.randbytes(2000))
+                for frame in frames_of(100, first_seq=sent)
+            ]
+            writer.write(frames)
+            sent += 100
+            until(lambda: writer.written_seq == sent - 1)
+    kept = list(Capture(path).frames())
+    assert kept[0].seq > 0
+    assert [frame.seq for frame in kept] == list(range(kept[0].seq, sent))
+    assert verify(path).problems == []
+
+
+def test_the_mark_of_a_ring_takes_its_room_from_the_reserve(small_disk: Path) -> None:
+    path = small_disk / "c"
+    with CaptureWriter(path, options=WriterOptions(segment_bytes=MIB)) as writer:
+        writer.write(frames_of(3000, size=1000))
+    reserve = path / RESERVE_FILE
+    reserve.write_bytes(bytes(4 * MIB))
+    with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+    assert len(expire_oldest(path, 1, now_ns=START)) == 1
+    assert verify(path).problems == []
+    assert 4 * MIB - (128 << 10) <= reserve.stat().st_size <= 4 * MIB
