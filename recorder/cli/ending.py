@@ -17,6 +17,9 @@ from recorder.live.settings import SETTINGS
 
 _OUT_OF_RANGE = re.compile(r"expected ([a-z_]+) (?:above|of at least|to be one of) ")
 
+_SAME_SIGNAL_S = 1.0
+"""Signals so close together are one: `timeout` signals its child, then the group it is in."""
+
 
 @contextmanager
 def named_as_options() -> Iterator[None]:
@@ -35,7 +38,7 @@ def named_as_options() -> Iterator[None]:
 def stopped_by_signals(
     stop: asyncio.Event, tell: Callable[[str], None], what_happens: str
 ) -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM end it cleanly, and a second one at once.
+    """Let the first SIGINT or SIGTERM end it cleanly, and one a second later at once.
 
     Args:
         stop: set by the first signal. tell: told one sentence about it.
@@ -44,16 +47,24 @@ def stopped_by_signals(
     loop = asyncio.get_running_loop()
     caught = (signal.SIGINT, signal.SIGTERM)
 
+    told = False
+
     def on_signal(number: signal.Signals) -> None:
+        nonlocal told
+        if told:
+            return
+        told = True
         tell(f"{number.name}: {what_happens}; once more to leave at once")
         stop.set()
-        for other in caught:
-            loop.remove_signal_handler(other)
+        loop.call_later(_SAME_SIGNAL_S, listen_no_more)
+
+    def listen_no_more() -> None:
+        for number in caught:
+            loop.remove_signal_handler(number)
 
     for number in caught:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield
     finally:
-        for number in caught:
-            loop.remove_signal_handler(number)
+        listen_no_more()
