@@ -757,7 +757,7 @@ def test_a_ring_goes_round_on_a_real_disk(small_disk: Path) -> None:
             ]
             writer.write(frames)
             sent += 100
-            until(lambda: writer.written_seq == sent - 1)
+            until(lambda last=sent - 1: writer.written_seq == last)
     kept = list(Capture(path).frames())
     assert kept[0].seq > 0
     assert [frame.seq for frame in kept] == list(range(kept[0].seq, sent))
