@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
 WORKERS ?= 2
-PYTEST = -m pytest --numprocesses $(WORKERS) --dist loadscope $(TESTS)
+PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
 .PHONY: help run test test-floors lint types bench bench-memory soak docs datasets clean
 
@@ -17,9 +17,11 @@ run: $(VENV)/.installed ## install what is needed and run the demo: serve, recor
 	@$(BIN)/replay demo
 
 test: $(VENV)/.installed-dev ## install what is needed and run all tests (style and types included)
+	@$(BIN)/python -m compileall -q recorder replay tests # once, not in each of a thousand children
 	$(BIN)/python $(PYTEST)
 
 test-floors: .venv-floors/.installed ## the same tests with the oldest supported version of each library
+	@.venv-floors/bin/python -m compileall -q recorder replay tests
 	.venv-floors/bin/python $(PYTEST) --ignore=tests/test_style.py
 
 lint: $(VENV)/.installed-dev ## ruff: format check and lint
