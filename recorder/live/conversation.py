@@ -21,15 +21,13 @@ from recorder.live.framing import Message
 from recorder.live.pipeline import Pipeline
 from recorder.okx.auth import Credentials, login_request, mask_login
 from recorder.okx.session import Action, Close, GiveUp, LogIn, Send, Session
+from recorder.okx.standing import SERVICE_UPGRADE
 from recorder.okx.subscription import Subscription
 
 _CONGESTION_LOOK_SECONDS = 0.02
 
 LINK = 0
 """Number of the redundant link; there is one so far."""
-
-SERVICE_UPGRADE = "64008"
-"""Code of the notice that the venue will close (OKX API docs, "Notification")."""
 
 
 class Line(NamedTuple):
@@ -205,15 +203,8 @@ class Conversation:
         if session is None:
             return
         session.heard(stamp.ts_mono)
-        for event in events:
-            self._perform(session.handle(event, stamp.ts_mono))
-            self._owner.on_event(self, event)
-            if isinstance(event, Notice) and event.code == SERVICE_UPGRADE:
-                self._owner.on_notice(self)
-        if events:
-            self._set_timer(session.deadline)
-        if self._watches_restoring:
-            self._look_whether_restored()
+        if events or self._watches_restoring:
+            self._converse(lambda: self._take_in(session, events, stamp.ts_mono))
         if self._pipeline.congested and not self._is_paused and self.is_open:
             self._is_paused = True
             self._pipeline.counts.pauses += 1
@@ -222,6 +213,25 @@ class Conversation:
 
     def on_closed(self, closed: Closed, stamp: Stamp) -> None:
         """Record how it ended, and what comes next; the one `closed` row of this socket."""
+        self._guard(lambda: self._tell_the_end(closed, stamp))
+        self.over.set()
+        self.leaving.set()
+
+    # --- internals -----------------------------------------------------------------------
+
+    def _take_in(self, session: Session, events: Sequence[Event], now: int) -> None:
+        """Let the session answer what it should know, and the owner hear of it."""
+        for event in events:
+            self._perform(session.handle(event, now))
+            self._owner.on_event(self, event)
+            if isinstance(event, Notice) and event.code == SERVICE_UPGRADE:
+                self._owner.on_notice(self)
+        if events:
+            self._set_timer(session.deadline)
+        if self._watches_restoring:
+            self._look_whether_restored()
+
+    def _tell_the_end(self, closed: Closed, stamp: Stamp) -> None:
         self._set_timer(None)
         session = self.session
         if session is not None:
@@ -252,10 +262,6 @@ class Conversation:
             "retry_in_s": None if retry_in is None else round(retry_in, 3),
         }
         self._guard(lambda: self._pipeline.row(self.number, Kind.CLOSED, row, stamp))
-        self.over.set()
-        self.leaving.set()
-
-    # --- internals -----------------------------------------------------------------------
 
     def _on_done(self, attempt: asyncio.Task[Closed]) -> None:
         """See to it that every conversation ends, also one that was stopped before it began."""
@@ -306,8 +312,10 @@ class Conversation:
 
     def _tick(self) -> None:
         session = self.session
-        if session is None or not self.is_open:
-            return
+        if session is not None and self.is_open:
+            self._converse(lambda: self._tick_session(session))
+
+    def _tick_session(self, session: Session) -> None:
         now = read_clocks().ts_mono
         if self._is_paused:
             session.heard(now)  # silence that we made ourselves proves nothing
@@ -339,6 +347,14 @@ class Conversation:
         if self.session is not None:
             self.session.heard(read_clocks().ts_mono)
         self._connection.resume_reading()
+
+    def _converse(self, work: Callable[[], None]) -> None:
+        """Do what the session wants; a fault of ours there costs the socket, not the recording."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  # without this the pings would end unsaid
+            self._owner.warn(f"the recorder made a mistake ({error!r}); report this")
+            self._connection.abort("a mistake of the recorder")
 
     def _guard(self, work: Callable[[], None]) -> None:
         try:

@@ -18,6 +18,7 @@ from recorder.live.dial import is_loopback
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
 TIMEOUT_SECONDS = 10.0
+WHOLE_SECONDS = 60.0
 
 
 class RestFailure(Exception):
@@ -52,6 +53,7 @@ async def fetch(
     *,
     demo_trading: bool = False,
     timeout: float = TIMEOUT_SECONDS,
+    whole: float = WHOLE_SECONDS,
     limit: int = BODY_BYTES_MAX,
 ) -> bytes:
     """Return the exact body of a GET.
@@ -59,7 +61,7 @@ async def fetch(
     Args:
         url: `http://` or `https://`; a proxy of the environment is used, but not for loopback.
         demo_trading: send `x-simulated-trading: 1` (OKX API docs, "Demo trading services").
-        timeout: seconds of silence; limit: bytes.
+        timeout: seconds of silence; whole: seconds for all of it; limit: bytes.
 
     Raises:
         RestFailure: no answer, a status other than 200, a body above the limit.
@@ -81,6 +83,8 @@ async def fetch(
             body = _get(url, demo_trading=demo_trading, timeout=timeout, limit=limit)
         except RestFailure as error:
             failure = error
+        except Exception as error:  # noqa: BLE001  # whoever waits must not wait for ever
+            failure = RestFailure(None, f"{type(error).__name__}: {error}")
         try:
             loop.call_soon_threadsafe(settle, body, failure)
         except RuntimeError:
@@ -88,7 +92,11 @@ async def fetch(
 
     # A daemon thread: the end of a recording never waits for a slow REST server.
     threading.Thread(target=work, name="rest", daemon=True).start()
-    return await answer
+    try:
+        async with asyncio.timeout(whole):
+            return await answer
+    except TimeoutError:
+        raise RestFailure(None, f"no whole body within {whole:g} s") from None
 
 
 def _get(url: str, *, demo_trading: bool, timeout: float, limit: int) -> bytes:

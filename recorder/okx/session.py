@@ -43,6 +43,7 @@ from recorder.okx.login import LoginState, LoginStep
 from recorder.okx.standing import (
     DELAY_MAX,
     PLEASE_LOG_IN,
+    SERVICE_UPGRADE,
     Argument,
     Refusal,
     Standing,
@@ -71,7 +72,7 @@ _GATHER = 1 * NS_PER_SECOND  # what is due so soon goes along with what is due n
 _RETRY_CODES = {"60014": _TOO_FAST_DELAY, "64007": _TOO_FAST_DELAY, "60023": _TOO_FAST_DELAY}
 _DENIALS = 3
 _DENIED_DELAY = 5 * NS_PER_SECOND
-_NO_REFUSALS = frozenset({"60015", "60016", "64008"})  # about the connection, not an argument
+_NO_REFUSALS = frozenset({"60015", "60016", SERVICE_UPGRADE})  # about the connection
 CONNECTION_COUNT = "channel-conn-count-error"
 
 

@@ -27,6 +27,8 @@ _SNAPSHOT_WAIT = 30 * NS_PER_SECOND  # after the ack; it takes milliseconds
 PLEASE_LOG_IN = "60011"
 TIER_TOO_LOW = ("60029", "60030", "64003")  # the first two until 2026-04-07
 DEEP_BOOK_EXCLUDES = "64004"
+SERVICE_UPGRADE = "64008"
+"""Code of the notice that the venue will close (OKX API docs, "Notification")."""
 
 _DEEP_BOOK = "books-l2-tbt"
 _EXCLUDED_BOOKS = ("books", "books50-l2-tbt")

@@ -189,3 +189,28 @@ async def test_a_slow_rest_server_does_not_hold_up_the_end(
     frames = list(Capture(tmp_path / "c").frames())
     ends = [json.loads(f.payload) for f in frames if f.kind is Kind.CLOSED]
     assert [row["reason"] for row in ends if not row["opened"]] == ["stopped before an answer came"]
+
+
+async def test_a_body_that_drips_is_given_up() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(RestFailure, match=r"no whole body within 0\.3 s"):
+            await fetch(url, whole=0.3)
+
+
+async def test_a_fault_of_ours_in_the_thread_is_a_failure_and_no_wait_for_ever(
+    monkeypatch: Any,
+) -> None:
+    def broken(*_: object, **__: object) -> bytes:
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr("recorder.live.rest._get", broken)
+    with pytest.raises(RestFailure, match="ZeroDivisionError: no"):
+        await fetch("http://127.0.0.1:1", whole=20)
