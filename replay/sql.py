@@ -224,7 +224,7 @@ def _sentence(error: duckdb.Error) -> str:
     advice = f"; did you mean {guess[2]}?" if guess else ""
     join = " " if guess else "; "
     if isinstance(error, duckdb.CatalogException) and "Table" in said:
-        advice += f"{join}the views are frames, sessions, instruments, {', '.join(VIEWS)}"
+        advice += f"{join}`show tables` lists the views"
     elif isinstance(error, duckdb.BinderException):
         advice += f"{join}`describe trades` lists the columns of a view"
     return f"expected SQL that DuckDB understands, but it says: {said}{advice}"

@@ -519,8 +519,8 @@ def test_declared_loss_is_exit_code_3(sealed: Path) -> None:
 def test_bad_sql_is_one_sentence_with_a_hint(sealed: Path) -> None:
     for sql, hint in (
         ("SELEC 1", 'at or near "SELEC"'),
-        ("SELECT * FROM trade", 'did you mean "trades"? the views are frames, '),
-        ("SELECT * FROM zzz", "the views are frames, "),
+        ("SELECT * FROM trade", 'did you mean "trades"? `show tables` lists the views'),
+        ("SELECT * FROM zzz", "`show tables` lists the views"),
         ("SELECT prise FROM trades", 'did you mean "price"'),
         ("SELECT nothing FROM trades", "`describe trades` lists the columns"),
     ):
@@ -530,7 +530,7 @@ def test_bad_sql_is_one_sentence_with_a_hint(sealed: Path) -> None:
         assert "\n" not in said
         assert "Error" in said
         assert hint in said
-        assert ("book_levels" in said) == ("Table" in said)  # only where a view's name was wrong
+        assert ("show tables" in said) == ("Table" in said)  # only where a view's name was wrong
     with pytest.raises(UsageError, match="format"):
         query(sealed, "SELECT 1", format="xml")
     with pytest.raises(NotACapture):
