@@ -41,6 +41,13 @@ def test_ticker_prints_tickers_and_candles_and_ends_by_ctrl_c(repository: Path) 
             server.terminate()
 
 
+def test_ticker_ends_with_one_sentence_when_it_cannot_start() -> None:
+    command = [sys.executable, str(EXAMPLES / "ticker.py"), "http://127.0.0.1:1/"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert re.fullmatch(r"error: expected an address ws://.*\n", ended.stderr)
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short(path: Path) -> None:
     assert path.read_text().count("\n") <= 35

@@ -4,10 +4,10 @@ python docs/examples/ticker.py
 """
 
 import asyncio
-import contextlib
 import sys
 
 import recorder
+from recorder.errors import RecorderError
 from recorder.event import Candle, Ticker
 
 CHANNELS = ["tickers:BTC-USDT", "tickers:ETH-USDT", "candle1m:BTC-USDT", "candle1m:ETH-USDT"]
@@ -23,5 +23,9 @@ async def main(url: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        pass
+    except RecorderError as error:  # one sentence: what was expected, received, what to do
+        sys.exit(f"error: {error}")
