@@ -219,7 +219,7 @@ class Client:
 
     def on_login_refused(self, endpoint: Endpoint, action: GiveUp, ahead: float | None) -> None:
         """End if no login ever worked here; else what needs it is refused from now on."""
-        words = " ".join(part for part in (action.code, action.message) if part)
+        words = " ".join(part for part in (action.code, action.message.rstrip(".")) if part)
         error = AuthError(
             f"expected a login at {endpoint.url}, received {words}: "
             f"{login_cause(action.code)}{_clock_words(action.code, ahead)}",
@@ -264,13 +264,19 @@ class Client:
 
     def _give_up(self, patience: float) -> None:
         if not self._was_connected:
-            addresses = ", ".join(item.url for item in self._endpoints)
             self.on_failure(
                 ConnectError(
-                    f"expected a connection to {addresses} within {patience:g} s, received none; "
+                    f"expected a connection to {self._unreachable(f'within {patience:g} s')}; "
                     f"check the address and the network, or raise --connect-timeout"
                 )
             )
+
+    def _unreachable(self, when: str) -> str:
+        """Say which addresses were tried, that none answered, and what the last attempts met."""
+        addresses = ", ".join(item.url for item in self._endpoints)
+        met = dict.fromkeys(item.unreachable for item in self._endpoints if item.unreachable)
+        words = f" ({', '.join(met)})" if met else ""
+        return f"{addresses} {when}, received none{words}"
 
     def _start_duration(self) -> None:
         if self._limits.duration is not None and self._duration_timer is None:
@@ -306,9 +312,8 @@ class Client:
                     self._failure = result
         never = self.stopped_by == "duration reached" and not self._was_connected
         if self._failure is None and never:
-            addresses = ", ".join(item.url for item in self._endpoints)
             self._failure = ConnectError(
-                f"expected a connection to {addresses} while recording, received none; "
+                f"expected a connection to {self._unreachable('while recording')}; "
                 f"check the address and the network"
             )
         if self._failure is not None:
@@ -372,8 +377,11 @@ class Client:
 
 def _clock_words(code: str, ahead: float | None) -> str:
     """Say how far the clock is off, where that is what the refusal is about and it is known."""
-    if code not in _CLOCK_CODES or ahead is None:
+    if code not in _CLOCK_CODES:
         return ""
+    if ahead is None:
+        return "; check that this machine's clock is right, and set it by NTP"
     if abs(ahead) < VALID_SECONDS:
-        return "; by the venue's answers it is not off now, so it may be the network that is slow"
-    return f"; it is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the venue's"
+        return "; by the venue's answers this machine's clock is right, the network may be slow"
+    side = "ahead of" if ahead > 0 else "behind"
+    return f"; this machine's clock is {abs(ahead):.0f} s {side} the venue's, set it by NTP"

@@ -323,6 +323,11 @@ class Endpoint:
         """Tell a person."""
         self._telling.warn(words)
 
+    @property
+    def unreachable(self) -> str | None:
+        """Why no socket could be opened the last time, in words."""
+        return self._telling.unreachable
+
     # --- internals -----------------------------------------------------------------------
 
     def _enter(self, state: str) -> None:

@@ -35,14 +35,20 @@ class Telling:
         elif self._warnings == _WARNINGS_TOLD + 1:
             self._notify(f"warning: {self._name}: more of these; they are in the capture")
 
+    @property
+    def unreachable(self) -> str | None:
+        """Why no socket could be opened the last time; None where none failed since one was."""
+        return self._told
+
     def opened(self) -> None:
         """Note that a socket is open: the next failure is news again."""
         self._told = None
 
     def ended(self, closed: Closed) -> None:
         """Say once, not once per attempt, that the endpoint cannot be reached or was lost."""
-        words = f"{closed.code} {closed.reason}".strip() if closed.code else closed.reason
+        words = closed.reason
         if closed.opened and closed.by != "recorder":
+            words = f"{closed.code} {words}".strip() if closed.code else words
             self._notify(f"warning: {self._name}: closed by the {closed.by} ({words})")
         elif not closed.opened and words != self._told:
             self._told = words

@@ -44,8 +44,7 @@ _CAUSES = {
     "60004": "the timestamp is not understood",
     "60005": "the API key is wrong; check OKX_API_KEY, and that a key of the demo is used with "
     "--demo-trading and a live one without",
-    "60006": "the timestamp is expired: this machine's clock is off by more than 30 s; "
-    "set it by NTP",
+    "60006": "the timestamp is more than 30 s off",
     "60007": "the signature is wrong, so the secret key is; check OKX_SECRET_KEY",
     "60009": "key, secret, passphrase or the addresses the key is bound to do not fit",
     "60014": "too many requests; wait before the next start",

@@ -308,10 +308,15 @@ async def test_a_handshake_refused_for_good_ends_it(
     async def script(socket: Any) -> None:
         raise AssertionError("nobody may get here")
 
+    told: list[str] = []
     async with venue_of(script, refusals=[status] * 9) as venue:
         with pytest.raises(StartError, match=f"received HTTP {status}"):
-            await record(tmp_path / "c", ["books:BTC-USDT"], url=venue.url, rest=False, link=fast)
+            await record(
+                tmp_path / "c", ["books:BTC-USDT"], url=venue.url, rest=False, link=fast,
+                notify=told.append,
+            )  # fmt: skip
         assert len(venue.attempts) == 1
+    assert f"{venue.url}/public (HTTP {status} " in told[-1]
     frames = frames_of(tmp_path / "c")
     check_order(frames)
     assert documents(frames, Kind.CLOSED)[0]["code"] == status
@@ -368,6 +373,7 @@ async def test_a_refused_connection_is_given_up_in_time(
     warnings = [words for words in told if not words.startswith("disk: ")]
     assert len(warnings) == 1, "one warning, not one per attempt"
     assert "Connection refused" in warnings[0]
+    assert "within 0.5 s, received none (Connection refused); check" in str(caught.value)
     frames = frames_of(tmp_path / "c")
     check_order(frames)
     ends = documents(frames, Kind.CLOSED)
