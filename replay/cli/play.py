@@ -31,7 +31,7 @@ from replay.pace import Pace, parse_pace
 from replay.player import NOTE, PlayReport, play
 from replay.player import Progress as Position
 
-_WIDE = 130  # columns from which the legend of the keys fits beside the bar
+_WIDE = 130  # columns from which the legend of the keys fits beside the bar; else it goes above
 _NUMBERS = {"float": float, "decimal": Decimal, "str": str}
 _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (recorder, replay))
 
@@ -205,6 +205,8 @@ def _bar(
         TextColumn("{task.percentage:>5.1f} %  {task.fields[events]:,} events  {task.fields[how]}"),
         *([TextColumn(f"[dim]{LEGEND}[/dim]")] if has_keys and talk.width >= _WIDE else []),
     )
+    if has_keys and talk.width < _WIDE:
+        talk.print(f"[dim]{LEGEND}[/dim]", highlight=False)
     with Progress(*columns, console=talk, transient=True) as bar:
         task = bar.add_task("play", total=max(last - first, 1), at="-", events=0, how="")
 

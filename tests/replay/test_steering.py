@@ -261,4 +261,5 @@ def test_keys_of_a_terminal_steer(datasets: Path, keys: bytes) -> None:
     drain.join(60)
     os.close(ours)
     assert process.returncode == 0
-    assert b"speed 1x" in out
+    assert b"ms late" in out
+    assert b"space pause" in said  # a narrow terminal is told the keys, too
