@@ -23,12 +23,14 @@ from recorder.event import (
     ChecksumMismatch,
     ClockStep,
     ConnectFailed,
+    ConnectionCount,
     Disconnected,
     Event,
     Lost,
     Quote,
     RunStarted,
     SequenceGap,
+    VenueError,
 )
 from replay.tables import COMMENTS, Column, Row, View, attribute, comment_of, event_view, json_text
 
@@ -167,8 +169,10 @@ _COMMON = frozenset({"seq", "index", "ts_recv", "connection", "channel", "instru
 
 
 def _ledger_row(event: Event, _books: Books) -> Event | None:
-    # A periodic clock sample is no step: nothing happened.
-    return None if isinstance(event, ClockStep) and event.step is None else event
+    # A periodic clock sample is no step, and a count within the limit no refusal.
+    is_sample = isinstance(event, ClockStep) and event.step is None
+    is_within = isinstance(event, ConnectionCount) and not event.exceeded
+    return None if is_sample or is_within else event
 
 
 def _optional(name: str) -> Callable[[Sequence[Row]], list[Any]]:
@@ -184,12 +188,18 @@ def _causes(rows: Sequence[Row]) -> list[str | None]:
 
 
 def _reason(row: Row) -> str | None:
-    """Return why a connection ended; where nobody gave a reason, who ended it and the code."""
+    """Return why: the venue's no; the end of a connection, or who ended it and the code."""
     if isinstance(row, Disconnected) and not row.reason:
         known = [row.by, None if row.code is None else f"({row.code})"]
         return " ".join(filter(None, known)) or None
+    if isinstance(row, VenueError):
+        return f"{row.code} {row.message}".strip() or None
     reason: str | None = getattr(row, "reason", None)
     return reason
+
+
+def _counts(rows: Sequence[Row]) -> list[int | None]:
+    return [row.count if isinstance(row, Lost) else None for row in rows]
 
 
 def _details(rows: Sequence[Row]) -> list[str | None]:
@@ -212,6 +222,8 @@ LEDGER = View(
         BookMismatch,
         Disconnected,
         ConnectFailed,
+        VenueError,
+        ConnectionCount,
         Lost,
         ClockStep,
         RunStarted,
@@ -225,7 +237,7 @@ LEDGER = View(
         _column("channel", _TEXT, _optional("channel")),
         _column("instrument", _TEXT, _optional("instrument")),
         _column("cause", _TEXT, _causes, "why, in words; NULL where the type says it"),
-        _column("count", _INT, _optional("count"), "frames lost; NULL: unknown or none"),
+        _column("count", _INT, _counts, "frames lost; NULL: unknown or none"),
         _column("duration", _INT, _optional("duration"), "how long the socket had been open, ns"),
         _column("step", _INT, _optional("step"), "jump of the wall clock, ns"),
         _column("detail", _TEXT, _details, "the event's own fields (JSON text)"),

@@ -80,9 +80,11 @@ def expire(
         wanted = 0
         if days is not None:
             wanted = retention.older_than(now_ns - int(days * NS_PER_DAY))
+        reason = "days"
         if max_bytes is not None:
-            wanted = max(wanted, retention.above(retention.total_bytes() - max_bytes))
-        reason = "days" if days is not None else "bytes"
+            above = retention.above(retention.total_bytes() - max_bytes)
+            if above > wanted:
+                wanted, reason = above, "bytes"
         removed = retention.let_go(wanted, reason)
         retention.delete_waiting(grace_s)
         _remove_superseded(path, now_ns, grace_s)

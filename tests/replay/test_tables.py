@@ -18,6 +18,7 @@ from recorder.event import (
     EVENT_TYPES,
     VIEW_NAMES,
     BookUpdate,
+    ConnectionCount,
     Data,
     Event,
     Level,
@@ -103,6 +104,21 @@ def test_bbo_of_a_book_nobody_can_trust_has_no_prices() -> None:
     quote = Quote(1, 0, 2, 3, "X", None, None, None, 5.0, 6.0, 1)
     (row,) = table("bbo", [quote]).to_pylist()
     assert (row["channel"], row["bid_price"], row["ask_price"]) == ("bbo-tbt", None, 5.0)
+
+
+def test_what_the_venue_refused_is_in_the_ledger() -> None:
+    events = [
+        VenueError(4, 0, 5, 1, "60018", "Wrong URL or channel:x doesn't exist", "r1", "c", None),
+        ConnectionCount(6, 0, 7, 1, "orders", 3, False, "c"),
+        ConnectionCount(8, 0, 9, 1, "orders", 20, True, "c"),
+    ]
+    refused, too_many = table("ledger", events).to_pylist()
+    assert (refused["type"], refused["seq"], refused["connection"]) == ("VenueError", 4, 1)
+    assert refused["cause"] == "60018 Wrong URL or channel:x doesn't exist"
+    assert (too_many["type"], too_many["channel"], too_many["seq"]) == (
+        "ConnectionCount", "orders", 8,
+    )  # fmt: skip
+    assert too_many["count"] is None, "the column counts frames lost"
 
 
 def test_the_ledger_keeps_what_has_no_column_as_json() -> None:

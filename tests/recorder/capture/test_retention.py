@@ -65,6 +65,14 @@ def check(root: Path, frames: list[Frame]) -> None:
     assert info.events == verified.events == sum(1 for _ in Capture(root).events())
 
 
+def test_the_mark_names_the_limit_that_was_reached(capture: tuple[Path, list[Frame]]) -> None:
+    root, _ = capture
+    assert len(expire(root, days=365_000, max_bytes=oldest(root, 3), now_ns=NOW)) == 3
+    mark = read_mark(root)
+    assert mark is not None
+    assert mark.reason == "bytes"
+
+
 def test_the_oldest_go_at_once_for_readers_and_their_files_after_the_grace(
     capture: tuple[Path, list[Frame]],
 ) -> None:
