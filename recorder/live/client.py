@@ -330,11 +330,11 @@ class Client:
             stamp = read_clocks()
             try:
                 self._pipeline.tick(stamp)
+                self._set_status({"connections": [item.status for item in self._endpoints]})
+                self._tell_trouble()
             except Exception as error:  # noqa: BLE001  # ends the recording, with its own words
                 self.on_failure(error)
                 return
-            self._set_status({"connections": [item.status for item in self._endpoints]})
-            self._tell_trouble()
             self._on_progress(
                 Progress(
                     seconds=self.seconds,
