@@ -48,8 +48,10 @@ class Appender:
         disk = disk or Disk()
         self._root = root
         self._options = options
+        self._flush_s = options.flush_s
         self._room = room or Room(root, disk, keep_free=0)
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # taken directly where it is hot: half the cost
+        self._changed = threading.Condition(self._lock)
         self._backlog = Backlog()
         self._journals = JournalChain(
             root, capture_id=capture_id, next_segment=segment, disk=disk, changed=self._changed
@@ -139,20 +141,22 @@ class Appender:
 
     def hand_over(self, frames: Sequence[Frame], size: int) -> None:
         """Queue frames (`size` payload bytes) and return at once."""
-        flush_s = self._options.flush_s
-        with self._changed:
-            backlog, drain = self._backlog, self._drain
-            is_first = not backlog
-            backlog.put(frames, size)
-            drain.added()
-            if flush_s is None:
-                self._changed.notify_all()
+        backlog, drain = self._backlog, self._drain
+        with self._lock:
+            is_first = self._flush_s is not None and not backlog
+            waiting = drain.queued_bytes = backlog.put(frames, size)
+            if waiting >= drain.calm_bytes or drain.pace.level:
+                drain.added()
+            if self._flush_s is None:
+                if drain.is_idle:
+                    drain.is_idle = False  # it finds all that comes until it wakes
+                    self._changed.notify_all()
                 return
             if backlog.queued_bytes >= BLOCK_BYTES or any(f.kind >= Kind.OPENED for f in frames):
-                self._drain.due_at = 0.0
+                drain.due_at = 0.0
                 self._changed.notify_all()
             elif is_first:
-                self._drain.due_at = time.monotonic() + flush_s
+                drain.due_at = time.monotonic() + self._flush_s
                 self._changed.notify_all()
 
     def hurry(self) -> None:

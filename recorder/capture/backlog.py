@@ -93,11 +93,12 @@ class Backlog:
             return self._hole.first.seq
         return self._waiting[0].frames[0].seq if self._waiting else None
 
-    def put(self, frames: Sequence[Frame], payload_bytes: int) -> None:
-        """Add the newest frames."""
-        batch = Batch(frames, payload_bytes + FRAME_BYTES * len(frames), frames[-1].seq + 1)
-        self._waiting.append(batch)
-        self._queued += batch.size
+    def put(self, frames: Sequence[Frame], payload_bytes: int) -> int:
+        """Add the newest frames; return `waiting_bytes`."""
+        size = payload_bytes + FRAME_BYTES * len(frames)
+        self._waiting.append(Batch(frames, size, frames[-1].seq + 1))
+        self._queued += size
+        return self._queued + self._in_hand
 
     def take(self, most: int) -> list[Batch]:
         """Take the oldest batches, about `most` bytes of them; they are in hand until `written`."""
@@ -111,13 +112,13 @@ class Backlog:
             taken.append(batch)
             size += batch.size
         self._queued -= size
-        self._in_hand += sum(batch.size for batch in taken)
+        self._in_hand += sum([batch.size for batch in taken])
         self._kept.extend(taken)
         return taken
 
     def written(self, batches: Sequence[Batch]) -> None:
         """Note that batches which were taken went out; they are kept until they are durable."""
-        size = sum(batch.size for batch in batches)
+        size = sum([batch.size for batch in batches])
         self._in_hand -= size
         self.unsynced_bytes += size
 

@@ -48,6 +48,8 @@ class Drain:
         failure: why nothing more is taken, None if all is well.
         is_waiting: frames wait in memory for room. tries: failed writes in a row.
         due_at: when a block is old enough, monotonic s; None: now.
+        is_idle: the thread sleeps, and new frames should wake it.
+        calm_bytes: with less than this waiting, adding frames calls for nothing.
         stopping, events: end with a trailer that says what the recorder's event digest came to.
     """
 
@@ -75,7 +77,7 @@ class Drain:
         self._on_retired = on_retired
         self._on_shortage = on_shortage
         least = min(options.queue_bytes, options.wait_bytes)
-        self._calm_bytes = max(least, _LEAST_QUEUE_BYTES) // 8
+        self.calm_bytes = max(least, _LEAST_QUEUE_BYTES) // 8
         self._look_at = 0.0  # when to try again, monotonic s
         self._replace_up_to = next_seq - 1
         self.syncer: JournalSync
@@ -85,7 +87,7 @@ class Drain:
         self.is_waiting = False
         self.tries = 0
         self.due_at: float | None = None
-        self.stopping = False
+        self.is_idle = self.stopping = False
         self.events: dict[str, int | str] | None = None
         self.queued_bytes = 0
         self.written_seq = next_seq - 1
@@ -110,11 +112,8 @@ class Drain:
 
     def added(self) -> None:
         """Keep the backlog within its bounds after frames were added. Called with the lock held."""
-        waiting = self.queued_bytes = self._backlog.waiting_bytes
-        if waiting < self._calm_bytes and not self.pace.level:
-            return  # the usual way, in the socket reader's thread
         limit = self._limit
-        excess = waiting - limit
+        excess = self._backlog.waiting_bytes - limit
         if excess > 0:
             self._look_at_pace()
             self._backlog.drop(excess, self._cause)
@@ -134,7 +133,9 @@ class Drain:
         while True:
             with self._changed:
                 while not self._is_due():
+                    self.is_idle = True
                     self._changed.wait(self._patience())
+                self.is_idle = False
                 fault = self.syncer.fault
                 is_end = self.stopping and (
                     not self._backlog or self.is_waiting or self.failure is not None
@@ -377,9 +378,13 @@ def _pieces(
     batches: Sequence[Batch], *, merged: bool
 ) -> Iterator[tuple[Sequence[Frame], int | None]]:
     """Yield frames for blocks of their own, and after a hole's row the number that comes next."""
+    if not merged:
+        for batch in batches:
+            yield batch.frames, batch.following if batch.is_hole else None
+        return
     for is_hole, group in groupby(batches, key=lambda batch: batch.is_hole):
-        if merged and not is_hole:
-            yield list(chain.from_iterable(batch.frames for batch in group)), None
-        else:
+        if is_hole:
             for batch in group:
-                yield batch.frames, batch.following if is_hole else None
+                yield batch.frames, batch.following
+        else:
+            yield list(chain.from_iterable(batch.frames for batch in group)), None

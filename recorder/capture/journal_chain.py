@@ -103,7 +103,8 @@ class JournalChain:
 
     def add(self, run: RecordRun, codec: int) -> None:
         """Put a run into the current journal."""
-        self._writing().add(run, codec)
+        journal = self.current or self._writing()
+        journal.add(run, codec)
 
     def flush(self) -> None:
         """Write what is encoded."""

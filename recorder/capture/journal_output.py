@@ -126,26 +126,25 @@ class JournalOutput:
         self._buffers, self._encoded, self._buffered = [], [], 0
         written, failure = self._write(buffers)
         for block in encoded:
-            if block.size > written:
+            size, run = block.size, block.run
+            if size > written:
                 break
-            written -= block.size
-            self.offset += block.size
+            written -= size
+            self.offset += size
             self._blocks += 1
-            if block.run is not None:
-                self._count(block.run)
+            if run is not None:
+                self._parts.update(run.first_seq >> BLOCK_SHIFT, run.count, run.records)
+                self.count += run.count
+                self.last_seq = run.first_seq + run.count - 1
+                self.following = run.following
         if failure is not None:
             self._disk.truncate(self.fd, self.offset)
             raise failure
 
-    def _count(self, run: RecordRun) -> None:
-        self._parts.update(run.first_seq >> BLOCK_SHIFT, run.count, run.records)
-        self.count += run.count
-        self.last_seq = run.first_seq + run.count - 1
-        self.following = run.following
-
     def _write(self, buffers: Sequence[bytes]) -> tuple[int, OSError | None]:
         """Write, however short the single writes are; return how much went out, and why no more."""
-        views = [memoryview(buffer) for buffer in buffers if buffer]
+        views: list[bytes | memoryview] = [buffer for buffer in buffers if buffer]
+        size = sum(map(len, views))
         total = 0
         while views:
             try:
@@ -155,13 +154,15 @@ class JournalOutput:
             if step <= 0:
                 return total, OSError(errno.EIO, os.strerror(errno.EIO))
             total += step
+            if total == size:
+                break  # nearly always
             done = 0
             while done < len(views) and step >= len(views[done]):
                 step -= len(views[done])
                 done += 1
             del views[:done]
             if step:
-                views[0] = views[0][step:]
+                views[0] = memoryview(views[0])[step:]
         return total, None
 
     def end(self, reason: str, events: dict[str, int | str] | None) -> None:
