@@ -131,7 +131,7 @@ class Venue:
         argument = parse_subscription(subscription).argument
         return [peer for peer in self.connections() if peer.is_open and peer.holds(argument)]
 
-    async def until(self, is_met: Callable[[], bool], timeout: float = 20.0) -> None:
+    async def until(self, is_met: Callable[[], bool], timeout: float = 60.0) -> None:
         """Wait until something about the connections is true."""
         async with asyncio.timeout(timeout):
             while not is_met():

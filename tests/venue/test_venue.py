@@ -50,7 +50,7 @@ async def ask(socket: ClientConnection, op: str, *arguments: dict[str, Any]) -> 
 
 
 async def take(socket: ClientConnection, count: int) -> list[bytes]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         return [bytes(await socket.recv(decode=False)) for _ in range(count)]
 
 
@@ -58,7 +58,7 @@ async def until_closed(socket: ClientConnection) -> tuple[list[bytes], int]:
     """Read to the end; return the messages and the close code as a client sees it."""
     messages = []
     with contextlib.suppress(ConnectionClosed):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 messages.append(bytes(await socket.recv(decode=False)))
     return messages, socket.close_code or 0
@@ -119,9 +119,10 @@ async def test_private_channels_push_snapshots_and_orders_do_not():
     ],
 )
 async def test_handshakes_that_fail(fault, raised):
+    patience = 0.3 if raised is TimeoutError else 60
     async with quiet(fault) as venue:
         with pytest.raises((WebSocketException, TimeoutError)) as failed:
-            async with connect(venue.url + "/public", open_timeout=0.3):
+            async with connect(venue.url + "/public", open_timeout=patience):
                 pass
         assert isinstance(failed.value, raised)
         if isinstance(failed.value, InvalidStatus):

@@ -15,7 +15,7 @@ from recorder.capture import status
 from recorder.capture.status import StatusFile
 from recorder.capture.writer import CaptureWriter
 
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 @pytest.fixture(autouse=True)

@@ -123,7 +123,7 @@ async def test_duration_counts_from_the_first_ack(venue_of: VenueOf, tmp_path: P
     assert code == ExitCode.DONE
     report = json.loads(stdout)
     assert report["stopped_by"] == "duration reached"
-    assert 0.8 <= report["seconds"] < 5
+    assert 0.8 <= report["seconds"] < 30
 
 
 async def test_nothing_to_connect_to(tmp_path: Path, unused_port: int) -> None:

@@ -50,7 +50,7 @@ def state(interpreter_books: Any) -> list[Any]:
 
 def until(holds: Callable[[], bool]) -> None:
     """Wait for what another thread does, but not for ever."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < give_up, "the other thread did not get there"
         time.sleep(0.001)
@@ -80,7 +80,7 @@ class Gate:
         self.times: list[int] = []
 
     def __call__(self, event: Event, context: Any) -> None:
-        assert self.open.wait(20)
+        assert self.open.wait(60)
         self.seen.append(event)
         self.books.append(state(context.books))
         self.times.append(context.clock.now())
@@ -306,7 +306,7 @@ async def test_a_handler_that_stands_still_holds_up_no_recording(
 
     told: list[str] = []
     async with venue_of(script) as venue:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             report = await record(
                 tmp_path / "c", ["books:BTC-USDT"], url=venue.url, rest=False, link=fast,
                 until_closed=True, on_event=lambda *_: release.wait(), notify=told.append,

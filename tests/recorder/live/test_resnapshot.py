@@ -7,14 +7,22 @@ import json
 from pathlib import Path
 
 from recorder.capture.reader import Capture
-from recorder.event import BookMismatch
+from recorder.event import BookMismatch, Event
 from recorder.frame import Kind
 from recorder.live import LinkOptions, record
 from recorder.okx.faults import DeleteUnknown, Refuse, Scenario
+from recorder.okx.interpreter import Interpreter
 from tests.venue.feeds import MarketFeed
 from tests.venue.server import Venue
 
 FAST = LinkOptions(first_delay=0.02, longest_delay=0.05, close_timeout=2)
+
+
+def interpreted(root: Path) -> tuple[Interpreter, list[Event]]:
+    """What has been written so far, and what it means."""
+    interpreter = Interpreter()
+    events = [event for frame in Capture(root).frames() for event in interpreter.step(frame)]
+    return interpreter, events
 
 
 async def test_every_book_is_compared_and_the_status_shows_the_states(tmp_path: Path) -> None:
@@ -47,13 +55,12 @@ async def test_every_book_is_compared_and_the_status_shows_the_states(tmp_path: 
             "/api/v5/market/books?instId=BTC-USDT&sz=400",
             "/api/v5/market/books?instId=ETH-USDT&sz=400",
         }
-        await asyncio.sleep(0.3)  # for the updates that settle the last comparison
+        await venue.until(lambda: interpreted(root)[0].integrity.books_match >= 1)
         stop.set()
         await task
     assert sum("by REST" in line for line in told) >= 1
     capture = Capture(root)
-    interpreter = capture.interpreter_before(0)
-    events = [event for frame in capture.frames() for event in interpreter.step(frame)]
+    interpreter, events = interpreted(root)
     integrity = interpreter.integrity
     assert integrity.books_match >= 1
     assert integrity.books_mismatch == 0

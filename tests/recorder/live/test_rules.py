@@ -231,10 +231,10 @@ async def test_a_handshake_that_is_never_answered(tmp_path: Path) -> None:
 
 
 async def test_a_half_open_socket(tmp_path: Path) -> None:
-    link = msgspec.structs.replace(FAST, ping_after=0.05, pong_timeout=0.1, close_timeout=0.1)
+    link = msgspec.structs.replace(FAST, ping_after=0.05, pong_timeout=0.4, close_timeout=0.1)
     rows, _ = await outlive(tmp_path, GoSilent(after=0.01), link=link)
     assert (rows[0]["by"], rows[0]["reason"]) == (
-        "recorder", "no answer to a ping within 0.1 s"
+        "recorder", "no answer to a ping within 0.4 s"
     )  # fmt: skip
     states = [e for e in Capture(tmp_path / "c").events() if isinstance(e, ConnectionState)]
     assert [event.state for event in states] == [

@@ -66,7 +66,7 @@ async def ask(socket: ClientConnection, op: str, *arguments: dict[str, Any]) -> 
 
 
 async def next_text(socket: ClientConnection) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return bytes(await socket.recv(decode=False))
 
 
