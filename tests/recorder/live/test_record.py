@@ -239,7 +239,7 @@ async def test_silence_then_ping_then_reconnect(venue_of: Any, tmp_path: Path) -
         await socket.send(trade(1))
         await socket.until_closed()
 
-    link = LinkOptions(ping_after=0.05, pong_timeout=0.1, close_timeout=0.1, first_delay=0.01)
+    link = LinkOptions(ping_after=0.05, pong_timeout=0.4, close_timeout=0.1, first_delay=0.01)
     async with venue_of(script) as venue:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
@@ -257,7 +257,7 @@ async def test_silence_then_ping_then_reconnect(venue_of: Any, tmp_path: Path) -
     assert [f.payload for f in first if f.kind is Kind.SENT][1:] == [b"ping", b"ping"]
     assert [f.payload for f in first if f.kind is Kind.TEXT][-1] == b"pong"
     end = json.loads(first[-1].payload)
-    assert (end["by"], end["reason"]) == ("recorder", "no answer to a ping within 0.1 s")
+    assert (end["by"], end["reason"]) == ("recorder", "no answer to a ping within 0.4 s")
 
 
 async def test_one_refused_argument_does_not_spoil_the_others(
@@ -689,7 +689,7 @@ async def test_sealing_that_fails_is_told_once_and_ends_nothing(
 
     def look(_progress: object) -> None:
         nonlocal looks
-        if told:
+        if any("safe in its journal" in words for words in told):
             looks += 1
         if looks == 2:
             in_the_way[0].unlink(missing_ok=True)
