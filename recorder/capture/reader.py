@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Capture", "Problem", "ReadReport"]
 
+_LISTINGS = 20
+"""How often a read lists again without coming a frame further, before that is damage."""
+
 
 class Capture:
     """A capture directory, open for reading. Cheap to make; nothing is held open."""
@@ -199,7 +202,7 @@ class Capture:
             on_jump: the reader relies on `wanted.first_seq` itself; called with the first number
                 there is, before its batch, each time that frames before it have expired.
         """
-        failed_at = -1
+        failed_at, failures = -1, 0
         is_promised = on_jump is not None
         snapshot = self.snapshot()
         while wanted.last_seq is None or wanted.first_seq <= wanted.last_seq:
@@ -221,9 +224,11 @@ class Capture:
                     wanted = msgspec.structs.replace(wanted, first_seq=next_seq)
                 return
             except SourceGone as gone:
-                # Sealed, compacted or removed since the listing: go on from a new one, once.
+                # Sealed, joined or removed since the listing: go on from a new one. A slow reader
+                # may meet one after the other before it has read a frame.
                 next_seq = max(wanted.first_seq, gone.next_seq)
-                if failed_at == next_seq:
+                failures = failures + 1 if failed_at == next_seq else 0
+                if failures > _LISTINGS:
                     raise Damage(
                         f"expected {gone.file} in {self.path}, but it disappeared while it was "
                         f"read; read again when nothing removes segments",
