@@ -1,9 +1,10 @@
 """`make bench-memory`: does anything grow while many frames pass through?
 
-Responsible for passing millions of frames through the real writer, its sealer, the reader, replay
-and SQL, each in a process of its own, and for sampling what those processes hold in memory. The
-frames are a simulated session repeated with shifted numbers, times and connections, so that
-making them is not what is measured. Refuses to judge: flat or not is for a person to see.
+Responsible for passing millions of frames through the real writer, its sealer, the reader, replay,
+SQL and the queue of a handler that is too slow, each in a process of its own, and for sampling what
+those processes hold in memory. The frames are a simulated session repeated with shifted numbers,
+times and connections, so that making them is not what is measured. Refuses to judge: flat or not is
+for a person to see.
 
     make bench-memory                          10,000,000 frames, about 600 MB on disk meanwhile
     make bench-memory BENCH_FRAMES=1000000
@@ -28,6 +29,8 @@ from rich.table import Table
 from recorder.capture.reader import Capture
 from recorder.capture.writer import CaptureWriter
 from recorder.frame import NO_CONNECTION, Frame
+from recorder.live.delivery import Delivery
+from recorder.okx.interpreter import Interpreter
 from replay import connect, play
 from replay.simulator import simulate
 from tests.bench.measure import CHANNELS, INSTRUMENTS, RATE
@@ -120,6 +123,18 @@ def replay(path: Path, frames: int) -> int:
     return play(path, lambda event, context: None).frames
 
 
+def deliver(path: Path, frames: int) -> int:
+    """Offer every frame to a handler that keeps up with a fraction of them."""
+    interpreter = Interpreter()
+    delivery = Delivery(lambda event, context: time.sleep(0.001))
+    for made in repeated(path.with_name("session"), frames):
+        delivery.offer(made, interpreter)
+        for frame in made:
+            interpreter.step(frame)
+    delivery.wait(0)
+    return frames
+
+
 def query(path: Path, frames: int) -> int:
     """Ask one question that every trade of the capture is needed for."""
     with connect(path) as connection:
@@ -132,6 +147,7 @@ WORK: dict[str, tuple[str, Callable[[Path, int], int]]] = {
     "read": ("read (Capture.frames), compared", read),
     "replay": ("replay (play)", replay),
     "query": ("SQL over all trades", query),
+    "deliver": ("a handler that is too slow", deliver),
 }
 SEALER = "seal (the sealer's process)"
 
