@@ -48,5 +48,14 @@ class StatusFile:
 
     def _write(self) -> None:
         content = msgspec.json.encode(self._current()) + b"\n"
-        with suppress(OSError):  # the journal is who reports a bad disk
+        try:
             layout.replace_file(self._path, content, mode=self._mode, durable=False)
+        except OSError as error:  # the journal is who reports a bad disk
+            if error.errno not in layout.NO_ROOM:
+                return
+            # The old one would say that all is well, and its room is what the new one needs.
+            unfinished = self._path.with_name(self._path.name + layout.UNFINISHED)
+            for path in (unfinished, self._path):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                layout.replace_file(self._path, content, mode=self._mode, durable=False)

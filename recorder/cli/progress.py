@@ -95,6 +95,10 @@ class ProgressLine:
         ]
         if report.refused:
             parts.append(f"{count_text(len(report.refused), 'subscription')} refused")
+        if report.never_held:
+            parts.append(f"never held: {', '.join(report.never_held[:3])}")
+            if len(report.never_held) > 3:
+                parts.append(f"and {len(report.never_held) - 3} more")
         if report.handler_errors:
             parts.append(count_text(report.handler_errors, "handler error"))
         return ", ".join(parts)

@@ -19,7 +19,7 @@ from recorder.live.conversation import LINK
 from recorder.live.ending import Closed
 from recorder.live.endpoint import Endpoint
 from recorder.live.pipeline import Pipeline
-from recorder.live.report import Progress, run_row
+from recorder.live.report import Progress, never_held, run_row
 from recorder.live.resnapshot import Resnapshot
 from recorder.live.rest_exchange import RestExchange
 from recorder.live.rules import ALL_REFUSED, Retry, Rule
@@ -147,6 +147,11 @@ class Client:
     def refusals(self) -> list[Refusal]:
         """What the venue refused, by the latest conversations."""
         return [refusal for endpoint in self._endpoints for refusal in endpoint.refusals]
+
+    @property
+    def never_held(self) -> list[Subscription]:
+        """What could not even be asked for; see `report.never_held`."""
+        return [item for endpoint in self._endpoints for item in never_held(endpoint)]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set or a limit is reached; then close every socket properly.

@@ -79,7 +79,7 @@ class Endpoint:
     Attributes:
         state: as in the event `ConnectionState`; since: when that began, wall clock, ns.
         attempts: since a socket was last open.
-        times_opened: sockets that were ever open.
+        times_opened: sockets that were ever open. login_failures: in a row, up to now.
         login_refused: the login cannot succeed.
     """
 
@@ -124,7 +124,7 @@ class Endpoint:
         self._leaving: Conversation | None = None
         self._alive: list[Conversation] = []
         self._leaving_timer: asyncio.TimerHandle | None = None
-        self._login_failures = 0
+        self.login_failures = 0
         self._has_logged_in = False
         self._not_before = 0  # monotonic ns
         self._stopping = asyncio.Event()
@@ -191,7 +191,7 @@ class Endpoint:
                     break
                 self.attempts += 1
                 conversation = Conversation(
-                    self._line, self._pipeline, self, login_failures=self._login_failures
+                    self._line, self._pipeline, self, login_failures=self.login_failures
                 )
                 self._leading = conversation
                 self._alive = [item for item in self._alive if not item.over.is_set()]
@@ -233,7 +233,7 @@ class Endpoint:
             self._watcher.on_acked(self)
         elif isinstance(event, LoggedIn):
             self._has_logged_in, self.login_refused = True, False
-            self._login_failures = 0
+            self.login_failures = 0
         elif isinstance(event, VenueError):
             self.warn(f"the venue said {event.code}: {event.message}")
             self._look_whether_refused(conversation)
@@ -262,7 +262,7 @@ class Endpoint:
         if not is_news or not self._replaces or self._stopping.is_set():
             return
         self._backoff.settle(conversation.lived)
-        self._login_failures = conversation.login_failures
+        self.login_failures = conversation.login_failures
         leaving = self._leaving
         if leaving is not None and leaving.is_open and not conversation.is_restored:
             # It is to go before it could take over: the other one is worth more.
@@ -287,7 +287,7 @@ class Endpoint:
             if conversation is self._leaving:
                 self._forget_leaving()
             return self._after_leaving(closed)
-        self._login_failures = conversation.login_failures
+        self.login_failures = conversation.login_failures
         if self._stopping.is_set():
             return self._end(conversation, "closed", None)
         if conversation is self._leaving:

@@ -20,6 +20,7 @@ from recorder.book import Books
 from recorder.capture.digest import EventDigest
 from recorder.capture.writer import CloseReport, Loss
 from recorder.event import (
+    BookMismatch,
     ChecksumMismatch,
     ConnectionCount,
     Event,
@@ -45,9 +46,11 @@ _encode = msgspec.json.Encoder().encode
 
 _CONVERSATION = frozenset(
     {
+        BookMismatch,
         ChecksumMismatch,
         ConnectionCount,
         LoggedIn,
+        Lost,
         Notice,
         SequenceGap,
         Subscribed,
@@ -162,6 +165,7 @@ class Pipeline:
         self._next_connection = writer.next_connection
         self._last_mono: int | None = None
         self._take_losses = take_losses
+        self._mismatched_books: set[str] = set()  # bounded by the books there are
         self._text_left = text_limit
         self._may_wait = may_wait
         self._words: list[str] = []
@@ -235,7 +239,9 @@ class Pipeline:
         counts.last_recv = ts_recv
         conversation = self._take(frames)
         if frames:
-            self._words += [f"note: {new}" for new in self._novelties.look(frames[0])]
+            novelties = self._novelties.look(frames[0])
+            if novelties:
+                self._words += [f"note: {new}" for new in novelties]
         if self._text_left is not None and text:
             self._text_left -= text
             if self._text_left == 0:
@@ -302,6 +308,18 @@ class Pipeline:
             )
         return losses
 
+    def _mismatched(self, event: BookMismatch) -> None:
+        """Tell of a book that is not the venue's; once per book, the capture holds every case."""
+        book = f"{event.channel} {event.instrument}"
+        if book in self._mismatched_books:
+            return
+        self._mismatched_books.add(book)
+        self._words.append(
+            f"warning: {book} is not the venue's own: {event.bids} bids and {event.asks} asks "
+            f"differ, first {event.side} {event.price} with {event.size} here and "
+            f"{event.venue_size} at the venue (seqId {event.seq_id})"
+        )
+
     def _cut(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the messages up to the last text message that is still wanted."""
         left = self._text_left or 0
@@ -350,8 +368,10 @@ class Pipeline:
                     conversation.append(event)
                     if type(event) is SequenceGap:
                         self.counts.gaps += 1
-                elif type(event) is Lost:
-                    self.counts.lost += event.count or 0
+                    elif type(event) is Lost:
+                        self.counts.lost += event.count or 0
+                    elif type(event) is BookMismatch:
+                        self._mismatched(event)
         self.counts.events += count
         self.counts.last_event = getattr(event, "ts_event", None) or self.counts.last_event
         return conversation

@@ -209,7 +209,7 @@ def _report(
     pipeline: Pipeline, client: Client, closed: CloseReport, seconds: float
 ) -> RecordReport:
     counts, digest = pipeline.counts, pipeline.event_digest
-    refusals = client.refusals
+    refusals, never_held = client.refusals, [str(item) for item in client.never_held]
     return RecordReport(
         frames=closed.frames,
         messages=counts.messages,
@@ -221,6 +221,7 @@ def _report(
         connections=counts.connections,
         disconnects=counts.disconnects,
         refused=[refusal_row(item) for item in refusals],
+        never_held=never_held,
         handler_errors=counts.handler_errors,
         handler_lost=counts.handler_lost,
         pauses=counts.pauses,
@@ -229,5 +230,5 @@ def _report(
         last_seq=closed.last_seq,
         stopped_by=client.stopped_by,
         output_digest=None if digest is None else digest.hexdigest(),
-        exit_code=ExitCode.LOSS if counts.lost or refusals else ExitCode.DONE,
+        exit_code=(ExitCode.LOSS if counts.lost or refusals or never_held else ExitCode.DONE),
     )

@@ -10,15 +10,20 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from recorder import __version__
 from recorder.errors import ExitCode
 from recorder.live.pipeline import Counts
+from recorder.okx.channels import channel_of
 from recorder.okx.parser import PARSER_VERSION
 from recorder.okx.session import Refusal
+from recorder.okx.subscription import Subscription
+
+if TYPE_CHECKING:
+    from recorder.live.endpoint import Endpoint
 
 _LIBRARIES = ("websockets", "msgspec", "pyarrow", "zstandard")
 
@@ -51,6 +56,8 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
             REST exchanges; disconnects: sockets that were lost after having been open,
             those that the recorder closed itself not among them.
         refused: subscriptions the venue refused, with its code and words.
+        never_held: subscriptions that could not even be asked for: their endpoint was never
+            reached, or the login never succeeded.
         handler_errors: exceptions that the handler raised; handler_lost: frames it did not see,
             for it was too slow. segments: sealed files.
         pauses: times a socket of a server on this machine was left unread because the disk was
@@ -58,7 +65,7 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
         first_seq, last_seq: range written, None if nothing was.
         stopped_by: why it ended, in words.
         output_digest: over the delivered events, None unless asked for.
-        exit_code: 0, or 3 where something was lost or refused.
+        exit_code: 0, or 3 where something was lost, refused or never held.
     """
 
     frames: int
@@ -71,6 +78,7 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
     connections: int
     disconnects: int
     refused: list[dict[str, str]]
+    never_held: list[str]
     handler_errors: int
     handler_lost: int
     pauses: int
@@ -80,6 +88,23 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
     stopped_by: str
     output_digest: str | None
     exit_code: ExitCode
+
+
+def never_held(endpoint: Endpoint) -> list[Subscription]:
+    """Return the arguments that could not even be asked for.
+
+    No socket of their endpoint ever opened though it was tried, or no login succeeded though one
+    was. What was merely not answered yet when the recording ended is not among them.
+    """
+    if not endpoint.times_opened:
+        was_tried = endpoint.attempts > 1 or endpoint.state in ("reconnecting", "failed")
+        return list(endpoint.wanted) if was_tried else []
+    if endpoint.has_logged_in or not (endpoint.login_failures or endpoint.login_refused):
+        return []
+    refused = {item.subscription for item in endpoint.refusals}
+    return [
+        item for item in endpoint.wanted if channel_of(item.channel).login and item not in refused
+    ]
 
 
 def refusal_row(refusal: Refusal) -> dict[str, str]:

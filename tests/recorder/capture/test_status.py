@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from recorder.capture import status
+from recorder.capture import layout, status
 from recorder.capture.status import StatusFile
 from recorder.capture.writer import CaptureWriter
 
@@ -79,3 +80,23 @@ def test_notes_that_nobody_takes_are_bounded_and_the_latest_shown(tmp_path: Path
     assert len(told) == 100
     assert told[-1] == "note 999"
     assert len(shown) <= 10
+
+
+def test_on_a_full_disk_nothing_stale_is_left(tmp_path: Path, monkeypatch: Any) -> None:
+    seq = iter(range(1_000_000))
+    full = threading.Event()
+    replace = layout.replace_file
+
+    def refusing(path: Path, content: bytes, **options: Any) -> None:
+        if full.is_set():
+            (path.with_name(path.name + layout.UNFINISHED)).write_bytes(b"")
+            raise OSError(errno.ENOSPC, "no space left on device")
+        replace(path, content, **options)
+
+    monkeypatch.setattr(layout, "replace_file", refusing)
+    file = StatusFile(tmp_path, lambda: {"seq": next(seq)})
+    full.set()
+    until(lambda: list(tmp_path.glob("status.json*")) in ([], [tmp_path / "status.json.tmp"]))
+    full.clear()
+    until((tmp_path / "status.json").exists)
+    file.close()
