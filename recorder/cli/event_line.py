@@ -50,6 +50,7 @@ from recorder.event import (
     Unsubscribed,
     VenueError,
 )
+from recorder.okx.channels import CHANNELS
 from recorder.okx.subscription import Subscription
 
 _QUIET = (RunStarted, Pong, ConnectionState, ConnectionCount, RestResponse)
@@ -58,6 +59,7 @@ _TROUBLE = (
     Disconnected, ConnectFailed, Lost, SequenceGap, BookReset, ChecksumMismatch, BookMismatch,
     Notice, VenueError, Unrecognized, ClockStep,
 )  # fmt: skip
+_HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 _COMMON = ("seq", "index", "ts_recv", "ts_event", "instrument", "channel", "connection")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -220,7 +222,10 @@ def _two_sides(bid: str, ask: str) -> Pieces:
 
 
 def _label(event: Event) -> str:
-    return VIEW_NAMES[type(event)].replace("_", "-")
+    """Return the channel's own name where it can be told, else that of the type."""
+    plural = VIEW_NAMES[type(event)].replace("_", "-")
+    single = _HUMP.sub("-", type(event).__name__).lower()
+    return plural if plural in CHANNELS and single not in CHANNELS else single
 
 
 def _connected(_: EventLines, event: Connected) -> Pieces:

@@ -330,6 +330,7 @@ class Client:
 
     async def _keep_house(self) -> None:
         """Once a second: look at the clocks, say how it goes."""
+        self._set_status({"connections": [item.status for item in self._endpoints]})
         while True:
             await asyncio.sleep(1.0)
             stamp = read_clocks()

@@ -162,7 +162,7 @@ class Endpoint:
     def status(self) -> dict[str, Any]:
         """What `status.json` shows of it."""
         session = None if self._leading is None else self._leading.session
-        standings = list(session.standings.values()) if session is not None else []
+        standings = list(session.standings.values()) if session and self.is_connected else []
         held, refused = standings.count(Standing.HELD), standings.count(Standing.REFUSED)
         return {
             "endpoint": self.name,

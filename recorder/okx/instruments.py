@@ -330,7 +330,9 @@ def _candidates(
 def _no_match(subscription: Subscription, pattern: str, known: Sequence[str]) -> str:
     names = sorted(set(known))
     near = get_close_matches(_WILD.sub("", pattern), names, n=_NEAREST_TOLD, cutoff=0.4)
-    if near:
+    if not names:
+        hint = "the list holds nothing of this kind: give one of the right instType"
+    elif near:
         hint = f"the nearest are {', '.join(near)}"
     elif _may_be_option(pattern) and _literal_family(pattern) is None:
         hint = "options are listed by family: begin the pattern with one, as in BTC-USD-*-C"

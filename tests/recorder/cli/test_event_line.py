@@ -97,6 +97,7 @@ def test_tickers_quotes_candles_and_rates() -> None:
     assert "no rate" in (form.line(FundingRate(**fields)) or "")  # type: ignore[arg-type]
     rate = FundingRate(**{**fields, "funding_rate": "0.0001", "funding_time": NOW})  # type: ignore[arg-type]
     assert "+0.010000 %  due 2026-09-21T14:13" in (form.line(rate) or "")
+    assert "  funding-rate  " in (form.line(rate) or "")  # the channel's name, not the view's
 
 
 def test_trouble_is_told_and_noise_is_not() -> None:

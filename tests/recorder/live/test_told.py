@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from recorder.capture.writer import CaptureWriter
 from recorder.errors import ExitCode
@@ -30,11 +32,18 @@ BODY = (
 async def test_what_was_never_held_is_in_the_report_and_in_the_exit_code(tmp_path: Path) -> None:
     scenario = Scenario(faults=(Refuse(endpoint="business", status=503, times=0),))
     feed = MarketFeed(seed=5, instruments=["BTC-USDT"], rate=0.3, account=False)
+    statuses: list[dict[str, Any]] = []
+
+    def look(progress: object) -> None:
+        statuses.append(json.loads((tmp_path / "c" / "status.json").read_text()))
+
     async with Venue(scenario, feed) as venue:
         report = await record(
             tmp_path / "c", ["trades:BTC-USDT", "candle1m:BTC-USDT"],
-            url=venue.url, link=FAST, rest=False, duration=0.5,
+            url=venue.url, link=FAST, rest=False, duration=2.2, on_progress=look,
         )  # fmt: skip
+    business = [item for item in statuses[-1]["connections"] if item["endpoint"] == "business"]
+    assert business[0]["subscriptions"] == {"held": 0, "asked": 1, "refused": 0}
     assert report.never_held == ["candle1m:BTC-USDT"]
     assert report.exit_code is ExitCode.LOSS
     assert report.refused == []

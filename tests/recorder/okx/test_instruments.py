@@ -135,6 +135,9 @@ def test_no_match_names_the_nearest() -> None:
         resolved("books:zzzz*zzz")
     with pytest.raises(UsageError, match="begin the pattern with one, as in BTC-USD-"):
         resolved("books:zzz*C")
+    spot = [item for item in LISTED if item.type == "SPOT"]
+    with pytest.raises(UsageError, match="the list holds nothing of this kind"):
+        resolve_patterns([parse_subscription("books:BTC-*-SWAP")], spot)
 
 
 def test_bodies_of_rest_and_files_of_rows() -> None:
