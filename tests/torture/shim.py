@@ -141,6 +141,9 @@ class Shim:
     def _note(self, name: str, path: str, result: Any) -> None:
         if name == "open":
             self._paths[result] = path
+            if self._has_cut and not (found := os.fstat(result)).st_size:
+                # A new file may get the number of one that is gone; what that one lost is not its.
+                self._dropped.pop(found.st_ino, None)
         elif name in ("fsync", "fdatasync") and self._has_cut:
             if os.path.isdir(path):
                 self._note_names(path)

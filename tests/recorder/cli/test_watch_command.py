@@ -110,6 +110,6 @@ async def test_mistakes_and_refusals(venue_of: VenueOf) -> None:
     assert nothing[0] == depth[0] == ExitCode.USAGE
     assert "at least one --subscribe" in nothing[2]
     assert some[0] == ExitCode.LOSS
-    assert "venue-errors" in some[1]
+    assert "venue-error " in some[1]
     assert none[0] == ExitCode.REFUSED
     assert "60018 for trades:FOO" in none[2]
