@@ -26,7 +26,7 @@ from replay.controls import (
 )
 from replay.pacer import SPIN_NS, Schedule
 
-_LOOK_SECONDS = 0.1
+_LOOK_NS = NS_PER_SECOND // 10
 
 
 class Steering:
@@ -70,36 +70,53 @@ class Steering:
 
     def await_turn(self, frame: Frame) -> bool:
         """Return True when the frame is to be played, False when it is not to be played at all."""
-        schedule, controls = self._schedule, self._controls
-        if self._at is None:
-            self._at = frame.ts_recv
         while True:
-            while (order := controls.take()) is not None:
-                self._obey(order)
-            if self.is_leaving:
-                return False
             now = monotonic_ns()
-            due = schedule.due(frame, now)
-            if self._steps:
-                self._steps -= 1
-                schedule.let_go(now)
-                break
-            if self._is_last_order:
-                self.is_stopped = True
+            wait = self.wait_for(frame, now)
+            if wait is None:
                 return False
-            if schedule.is_paused:
-                controls.wait(_LOOK_SECONDS)
-                self._show(monotonic_ns())
-                continue
-            if due - now <= SPIN_NS:
+            if wait <= SPIN_NS:
+                due = now + wait
                 while now < due:
                     now = monotonic_ns()
-                break
-            controls.wait(min((due - now - SPIN_NS) / NS_PER_SECOND, _LOOK_SECONDS))
+                self.played(frame, now)
+                return True
+            self._controls.wait(min(wait - SPIN_NS, _LOOK_NS) / NS_PER_SECOND)
             self._show(monotonic_ns())
-        schedule.sent(now)
+
+    def wait_for(self, frame: Frame, now: int) -> int | None:
+        """Obey the orders given; return how long the frame's turn is away, ns.
+
+        After waiting, or when an order is given, ask again. 0: play it now and say so (`played`);
+        None: it is not to be played at all.
+        """
+        schedule = self._schedule
+        if self._at is None:
+            self._at = frame.ts_recv
+        self.obey()
+        if self.is_leaving:
+            return None
+        due = schedule.due(frame, now)
+        if self._steps:
+            self._steps -= 1
+            schedule.let_go(now)
+            return 0
+        if self._is_last_order:
+            self.is_stopped = True
+            return None
+        if schedule.is_paused:
+            return _LOOK_NS
+        return max(due - now, 0)
+
+    def obey(self) -> None:
+        """Take the orders given so far."""
+        while (order := self._controls.take()) is not None:
+            self._obey(order)
+
+    def played(self, frame: Frame, now: int) -> None:
+        """Note that the frame waited for goes out at `now`."""
+        self._schedule.sent(now)
         self._at = frame.ts_recv
-        return True
 
     def _obey(self, order: Order) -> None:
         schedule, now = self._schedule, monotonic_ns()
