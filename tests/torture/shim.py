@@ -20,6 +20,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ class Shim:
         self._dropped: dict[int, list[tuple[int, int]]] = {}  # inode: what a failed sync lost
         self._has_cut = fault.kind == "cut" or fault.cut_at > 0
         self._names: dict[str, dict[str, int]] = {}  # directory: names at its last fsync
+        self._kept: dict[int, int] = {}  # inode: descriptor, so that no other file gets its number
         self.calls = 0
         self._real: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in COUNTED}
         self._close = os.close
@@ -119,7 +121,8 @@ class Shim:
                         self._drop(name, path)
                         raise OSError(fault.error, os.strerror(fault.error), path)
                 result = real(*args, **kwargs)
-                self._note(name, path, result)
+                renamed = os.path.abspath(args[1]) if name in ("rename", "replace") else path
+                self._note(name, path, result, renamed)
             return result
 
         return call
@@ -138,12 +141,13 @@ class Shim:
         path = os.path.abspath(os.fspath(target))
         return path if path.startswith(self._root) else None
 
-    def _note(self, name: str, path: str, result: Any) -> None:
+    def _note(self, name: str, path: str, result: Any, target: str) -> None:
         if name == "open":
             self._paths[result] = path
-            if self._has_cut and not (found := os.fstat(result)).st_size:
-                # A new file may get the number of one that is gone; what that one lost is not its.
-                self._dropped.pop(found.st_ino, None)
+        elif name in ("rename", "replace"):
+            for fd, known in self._paths.items():
+                if known == path:
+                    self._paths[fd] = target
         elif name in ("fsync", "fdatasync") and self._has_cut:
             if os.path.isdir(path):
                 self._note_names(path)
@@ -153,20 +157,36 @@ class Shim:
     def _drop(self, name: str, path: str) -> None:
         """After a failed sync the system calls its pages clean, and never writes them."""
         if self._has_cut and name in ("fsync", "fdatasync") and os.path.isfile(path):
-            inode, size = os.stat(path).st_ino, os.stat(path).st_size
+            inode, size = self._inode_of(path), os.stat(path).st_size
             span = len(self._synced.get(inode, b"")), size
             self._dropped.setdefault(inode, []).append(span)
 
     def _note_content(self, path: str) -> None:
         if self._has_cut:
-            inode, content = os.stat(path).st_ino, bytearray(Path(path).read_bytes())
+            inode, content = self._inode_of(path), bytearray(Path(path).read_bytes())
             for start, end in self._dropped.get(inode, ()):
                 content[start:end] = bytes(len(content[start:end]))
             self._synced[inode] = bytes(content)
 
     def _note_names(self, folder: str) -> None:
         if self._has_cut:
-            self._names[folder] = {e.name: e.inode() for e in os.scandir(folder)}
+            names = self._names[folder] = {}
+            for entry in os.scandir(folder):
+                names[entry.name] = entry.inode()
+                if not entry.is_dir():
+                    with suppress(FileNotFoundError):  # a sealer's, gone again
+                        self._inode_of(entry.path)
+
+    def _inode_of(self, path: str) -> int:
+        """Return the inode of a file, which stays its own though the file be removed.
+
+        Not every file is opened through this seam (Arrow opens its own), so what is known of one
+        that is gone could not be told from what is known of the next with its number.
+        """
+        inode = os.stat(path).st_ino
+        if inode not in self._kept:
+            self._kept[inode] = self._real["open"](path, os.O_RDONLY | os.O_CLOEXEC)
+        return inode
 
     def _strike(self, name: str, args: tuple[Any, ...]) -> None:
         kind = self._fault.kind

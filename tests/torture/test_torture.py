@@ -102,10 +102,7 @@ def test_4_disk_full(zygote: Zygote, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "calls", "cut_after", "options"),
     [
-        # With a power cut after it (cut_after=6) this is for `make torture` alone: now and then it
-        # says that frames published as durable are gone, and it is not yet known whether the
-        # recorder or this seam is at fault (docs/reliability.md, "Not covered").
-        (errno.EIO, ("fsync", "fdatasync"), 0, {}),
+        (errno.EIO, ("fsync", "fdatasync"), 6, {}),
         (errno.EIO, ("write", "writev"), 0, {}),
         (errno.ENOSPC, ("write", "writev", "open"), 0, {"on_disk_full": "wait"}),
     ],
