@@ -219,7 +219,9 @@ def test_a_segment_that_is_gone_is_missed(tmp_path: Path, gone: int) -> None:
     assert len(list(Capture(tmp_path / "c").frames(last_seq=first_seq - 1))) == first_seq
 
 
-def write_journal(path: Path, segment: int, first_seq: int, blocks: list[list[Frame]]) -> None:
+def write_journal(
+    path: Path, segment: int, first_seq: int, blocks: list[list[Frame]], end: str
+) -> None:
     header = JournalHeader(
         json.loads((path / "capture.json").read_text())["id"], segment, first_seq
     )
@@ -227,7 +229,7 @@ def write_journal(path: Path, segment: int, first_seq: int, blocks: list[list[Fr
     for block in blocks:
         records = b"".join(map(encode_record, block))
         output.add(RecordRun(block[0].seq, len(block), records))
-    output.end("roll", None)
+    output.end(end, None)
     output.close()
 
 
@@ -238,8 +240,8 @@ def test_journals_cut_by_a_later_one_and_with_named_holes(tmp_path: Path) -> Non
     row = b'{"connection":0,"first_seq":40,"last_seq":59,"count":20,"bytes":9,"cause":"disk full"}'
     lost = Frame(40, START, 40_000, -1, Kind.LOST, row)
     after = small_frames(30, first_seq=60)
-    write_journal(tmp_path / "c", 0, 0, [small_frames(20), small_frames(20, first_seq=20)])
-    write_journal(tmp_path / "c", 1, 20, [small_frames(20, first_seq=20), [lost], after])
+    write_journal(tmp_path / "c", 0, 0, [small_frames(20), small_frames(20, first_seq=20)], "roll")
+    write_journal(tmp_path / "c", 1, 20, [small_frames(20, first_seq=20), [lost], after], "close")
     expected = [row_of(frame) for frame in [*small_frames(40), lost, *after]]
     assert agreed(tmp_path / "c") == expected
     assert verify(tmp_path / "c").problems == []

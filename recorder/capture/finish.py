@@ -18,6 +18,8 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
+from recorder.capture.journal import FILE_HEADER, End
+from recorder.capture.journal_file import JournalFile
 from recorder.capture.seal import Sealer
 from recorder.capture.segment import SegmentReader
 from recorder.capture.serve import Problem, ReadReport
@@ -81,8 +83,11 @@ def _seal_all(root: Path, report: FinishReport, progress: Progress | None) -> No
     sealer = Sealer(root)
     done = {name.segment for name in layout.list_sealed(root)}
     waiting = layout.list_journals(root)
+    last = max([*done, *(segment for segment in waiting if _is_begun(root, segment))], default=-1)
     for position, segment in enumerate(waiting):
         try:
+            if segment not in done and segment == last:
+                _require_end(root, segment)
             if segment not in done and sealer.seal(segment) is not None:
                 report.segments += 1
                 report.frames += _frames_in(root, segment)
@@ -98,6 +103,33 @@ def _seal_all(root: Path, report: FinishReport, progress: Progress | None) -> No
             return
         if progress is not None:
             progress(report.frames)
+
+
+def _is_begun(root: Path, segment: int) -> bool:
+    """Tell whether a journal got as far as its header; else it was never more than a name."""
+    capture_id = layout.read_header(root).id
+    with JournalFile(root, segment, capture_id=capture_id) as journal:
+        return journal.header_fault is None or journal.size > FILE_HEADER.size
+
+
+def _require_end(root: Path, segment: int) -> None:
+    """Require that the last journal of all says that it was the last.
+
+    Raises:
+        Damage: another one followed, and went with a power cut.
+    """
+    capture_id = layout.read_header(root).id
+    with JournalFile(root, segment, capture_id=capture_id) as journal:
+        for part in journal.parts():
+            if isinstance(part, End) and part.trailer.has_next:
+                raise Damage(
+                    f"expected the end of the recording in {journal.path}, found that another "
+                    f"journal followed; run `recorder recover`, which declares the loss",
+                    file=journal.path,
+                    cause="the journal after it is missing",
+                    segment=segment,
+                    first_seq=part.trailer.following,
+                )
 
 
 def _frames_in(root: Path, segment: int) -> int:

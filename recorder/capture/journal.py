@@ -40,6 +40,8 @@ MAX_BLOCK_BYTES = 80 << 20
 BLOCK_BYTES = 1 << 20
 """A writer ends a block when it holds this much."""
 
+ROLL, CLOSE = "roll", "close"
+
 _SEARCH_BYTES = 1 << 20
 _NEVER = 1 << 63
 _KIND_AT = 28
@@ -56,7 +58,11 @@ class JournalHeader(msgspec.Struct, frozen=True):
 
 
 class Trailer(msgspec.Struct, frozen=True, kw_only=True):
-    """The clean end of a journal; see docs/format.md for the fields."""
+    """The clean end of a journal; see docs/format.md for the fields.
+
+    Attributes:
+        end: `CLOSE`, or `ROLL` where the recording went on in another journal.
+    """
 
     count: int
     last_seq: int
@@ -64,6 +70,11 @@ class Trailer(msgspec.Struct, frozen=True, kw_only=True):
     end: str
     events: dict[str, int | str] | None = None
     next_seq: int | None = None
+
+    @property
+    def has_next(self) -> bool:
+        """Whether another journal followed this one."""
+        return self.end == ROLL
 
     @property
     def following(self) -> int:

@@ -13,7 +13,7 @@ from threading import Condition
 from typing import NamedTuple
 
 from recorder.capture import layout
-from recorder.capture.journal import FILE_HEADER, JournalHeader
+from recorder.capture.journal import CLOSE, FILE_HEADER, ROLL, JournalHeader
 from recorder.capture.journal_output import JournalOutput
 from recorder.capture.roll import RecordRun
 from recorder.capture.room import Disk
@@ -91,12 +91,19 @@ class JournalChain:
             self.settle()
         return journal
 
-    def _create(self, first_seq: int, *, is_hidden: bool = False) -> JournalOutput:
+    def _create(
+        self, first_seq: int, *, is_hidden: bool = False, anchored: bool = True
+    ) -> JournalOutput:
         header = JournalHeader(self._capture_id, self._next_segment, first_seq)
         self._next_segment += 1
         try:
             return JournalOutput(
-                self._root, header, self._disk, mode=self._mode, is_hidden=is_hidden
+                self._root,
+                header,
+                self._disk,
+                mode=self._mode,
+                is_hidden=is_hidden,
+                anchored=anchored,
             )
         except OSError as error:
             raise NotCreated(error) from error
@@ -125,42 +132,49 @@ class JournalChain:
         return journal.following
 
     def roll(self, first_seq: int) -> None:
-        """Begin the next segment, durably, before leaving the current one.
+        """Begin the next segment before leaving the current one, without waiting for the disk.
+
+        Frames that come meanwhile would wait in memory, and be lost with the process. So the next
+        file is made durable by whoever syncs: before the end of this one counts as durable, and
+        before a sealer may delete this one.
 
         Raises:
             NotCreated: the next one could not be created. OSError: the end of the old one could
                 not be written, and the next one is gone again.
         """
         self.flush()
-        following = self._create(first_seq)
+        following = self._create(first_seq, anchored=False)
         try:
-            self._finish("roll", None)
+            self._finish(ROLL, None, following)
         except OSError:
             following.remove()
             raise
-        with self._changed:
-            self.current = following
-            self.settle()
 
     def end(self, events: dict[str, int | str] | None) -> None:
         """Write the last trailer."""
-        self._finish("close", events)
-        with self._changed:
-            self.current = None
-            self.settle()
+        self._finish(CLOSE, events, None)
 
-    def _finish(self, reason: str, events: dict[str, int | str] | None) -> None:
+    def _finish(
+        self, reason: str, events: dict[str, int | str] | None, following: JournalOutput | None
+    ) -> None:
         journal = self._writing()
         journal.flush()
-        if journal.count == 0:
+        is_empty = journal.count == 0
+        if is_empty:
             journal.unlink()
-            with self._changed:
-                self.closable.append(journal)  # the other thread may be syncing it
-            return
-        journal.end(reason, events)
-        self._earlier_bytes += journal.offset
-        with self._changed:
-            self.retired.append(journal)
+        else:
+            journal.end(reason, events)
+            self._earlier_bytes += journal.offset
+        with self._changed:  # in one step: where one is retired, the next one is known
+            # The other thread may be syncing it, so it is closed there.
+            (self.closable if is_empty else self.retired).append(journal)
+            self.current = following
+            self.settle()
+
+    def unanchored(self) -> list[JournalOutput]:
+        """Return those that have a name which is not durable yet. Called with the lock held."""
+        journals = [*self.retired, *([] if self.current is None else [self.current])]
+        return [one for one in journals if not (one.is_anchored or one.is_hidden)]
 
     # --- after a failure -------------------------------------------------------------------
 

@@ -50,13 +50,25 @@ class JournalOutput:
         offset: end of the last block written. durable_offset: as far as a sync has reached.
         count: frames written; last_seq: the last of them; following: the number after it.
         is_hidden: it has its name with `.tmp` still, and no reader sees it.
+        is_anchored: a power cut takes neither its name nor its header any more.
+
+    Args:
+        anchored: return only when it is; else whoever syncs calls `anchor` before anything in it,
+            or the end of the journal before it, counts as durable.
 
     Raises:
         OSError: it could not be created; nothing is left of it.
     """
 
     def __init__(
-        self, root: Path, header: JournalHeader, disk: Disk, *, mode: int, is_hidden: bool = False
+        self,
+        root: Path,
+        header: JournalHeader,
+        disk: Disk,
+        *,
+        mode: int,
+        is_hidden: bool = False,
+        anchored: bool = True,
     ) -> None:
         self.segment = header.segment
         self.path = layout.journal_path(root, header.segment)
@@ -84,9 +96,11 @@ class JournalOutput:
             if failure is not None:
                 raise failure
             self.offset = self.durable_offset = FILE_HEADER.size
-            disk.fdatasync(self.fd)
-            if not is_hidden:
-                disk.sync_directory(self.path.parent)
+            self.is_anchored = False
+            if is_hidden:
+                disk.fdatasync(self.fd)
+            elif anchored:
+                self.anchor()
         except OSError:
             self.remove()
             raise
@@ -181,12 +195,19 @@ class JournalOutput:
 
     # --- the file --------------------------------------------------------------------------
 
+    def anchor(self) -> None:
+        """Make name and header durable."""
+        self._disk.fdatasync(self.fd)
+        self._disk.sync_directory(self.path.parent)
+        self.is_anchored = True
+
     def publish(self) -> None:
         """Make everything durable and give the file its name."""
         self._disk.fdatasync(self.fd)
         self._disk.rename(self._named, self.path)
         self._named, self.is_hidden = self.path, False
         self._disk.sync_directory(self.path.parent)
+        self.is_anchored = True
         self.durable_offset = self.offset
 
     def cut(self) -> None:

@@ -86,8 +86,13 @@ class JournalSync:
                 return
             closable, journals.closable = journals.closable, []
             retired, mark = list(journals.retired), journals.mark
+            unanchored = journals.unanchored()
         for old in closable:
             old.close()
+        # First of all: without the next journal's header, the end of one would look like the end
+        # of the recording, once it is sealed.
+        for new in unanchored:
+            new.anchor()
         for old in retired:
             self._disk.fdatasync(old.fd)
             with self._changed:

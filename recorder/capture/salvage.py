@@ -162,6 +162,10 @@ class Salvage:
 
     def _at_end(self, cause: str) -> Iterator[Run]:
         following = self._repair.next_first_seq
+        if self.trailer is not None and self.trailer.has_next and following is None:
+            self.trailer = None  # the next journal went with a power cut: here is the last word
+            yield from self._bridge(None, self._cause_of_end())
+            return
         if self._ended:
             return  # what is missing behind a trailer is missing from the next segment
         if following is None:

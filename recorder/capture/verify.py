@@ -292,7 +292,7 @@ class _Verifier:
                     is_whole = False
                     self._flaw(part, source, journal)
                 elif isinstance(part, End):
-                    has_end = True
+                    has_end = not (is_last and part.trailer.has_next)
                     if is_whole and part.trailer.digests != parts.blocks():
                         self._problem("frames do not match the trailer", journal.first_seq)
                     if not self._recheck.check_events(part.trailer.events, str(PARSER_VERSION)):

@@ -27,9 +27,6 @@ from tests.torture.shim import clear
 from tests.torture.zygote import Experiment, Zygote
 
 BLOCK = {"journal": "block", "flush_ms": 50}
-ROLL_MS = 100
-"""Longest that two syncs of a new journal may take; frames wait in memory for them. Only the short
-form allows for it: `make torture` holds every kill to the promise."""
 
 
 class Kill(msgspec.Struct, kw_only=True):
@@ -37,8 +34,7 @@ class Kill(msgspec.Struct, kw_only=True):
 
     Attributes:
         received: frames stamped by then. lost_ms: age of the oldest lost frame at the kill.
-        at_roll: the newest journal held no frame yet: the next one was being made durable, and
-            frames wait for that (docs/reliability.md, "The promise").
+        at_roll: the newest journal held no frame yet.
     """
 
     received: int
@@ -202,18 +198,12 @@ def is_starved() -> bool:
     return os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
 
 
-def hold_to_promise(kill: Kill, options: dict[str, Any], *, roll_ms: float = 0.0) -> None:
-    """Raise where a kill cost more than the journal's mode allows.
-
-    Args:
-        roll_ms: what a kill at a roll may cost instead, ms; 0: no more than any other.
-    """
+def hold_to_promise(kill: Kill, options: dict[str, Any]) -> None:
+    """Raise where a kill cost more than the journal's mode allows."""
     if is_starved():
         return
     if options.get("journal") == "block":
         limit = float(options["flush_ms"]) + 20
-        expect(kill.lost_ms <= limit + roll_ms * kill.at_roll, f"{kill} lost more than {limit} ms")
-    elif kill.at_roll and roll_ms:
-        expect(kill.lost_ms <= roll_ms, f"{kill} lost more than two syncs take")
+        expect(kill.lost_ms <= limit, f"{kill} lost more than {limit} ms")
     else:
         expect(kill.lost_turns <= 1, f"{kill} lost more than one turn of the event loop")

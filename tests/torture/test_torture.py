@@ -45,7 +45,7 @@ def strace() -> None:
 @pytest.mark.parametrize("journal", [{}, kills.BLOCK], ids=["write-through", "block"])
 def test_1_killed_under_load(zygote: Zygote, tmp_path: Path, journal: dict[str, object]) -> None:
     for kill in kills.chain(zygote, tmp_path, seed=SEED, kills=3, options=dict(journal)):
-        kills.hold_to_promise(kill, journal, roll_ms=kills.ROLL_MS)
+        kills.hold_to_promise(kill, journal)
 
 
 @pytest.mark.parametrize("kind", ["kill", "torn", "cut"])

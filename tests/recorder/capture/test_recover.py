@@ -17,9 +17,12 @@ import pytest
 
 from recorder.capture import layout
 from recorder.capture.digest import FrameDigest
+from recorder.capture.finish import seal_journals
+from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture
 from recorder.capture.recover import recover
 from recorder.capture.seal import Sealer
+from recorder.capture.serve import ReadReport
 from recorder.capture.verify import verify
 from recorder.errors import DiskFull, NotACapture, RecorderError
 from recorder.frame import NO_CONNECTION, Frame, Kind
@@ -113,6 +116,33 @@ def test_killed_at_the_roll(tmp_path: Path, make_frames: Any, build: Any) -> Non
         assert list(Capture(tmp_path / f"c{size}").frames()) == expected
         assert verify(tmp_path / f"c{size}").exit_code == 3
         assert report.next_numbers == (2, 101, 2)
+
+
+@pytest.mark.parametrize("leftover", [None, b"", b"OKXWAL"])
+def test_a_power_cut_took_the_last_journal(
+    tmp_path: Path, make_frames: Any, build: Any, leftover: bytes | None
+) -> None:
+    """The trailer of the one before says that there was one: its end is not the recording's."""
+    frames = make_frames(470)
+    segments = build(tmp_path / "c", frames, sealed=2)
+    last = layout.journal_path(tmp_path / "c", segments[-1])
+    with JournalFile(
+        tmp_path / "c", segments[-1], capture_id=layout.read_header(tmp_path / "c").id
+    ) as journal:
+        kept = frames[: journal.first_seq]
+    if leftover is None:
+        last.unlink()
+    else:
+        last.write_bytes(leftover)
+    assert verify(tmp_path / "c").unfinished
+    assert list(Capture(tmp_path / "c").frames(report=ReadReport())) == kept
+    sealed = seal_journals(tmp_path / "c")
+    assert sealed.problems, "sealing must not make it look like the end"
+    report = recover(tmp_path / "c")
+    assert report.holes == 1
+    assert list(Capture(tmp_path / "c").frames()) == [*kept, killed_row(len(kept), kept[-1])]
+    assert verify(tmp_path / "c").ok
+    assert recover(tmp_path / "c").holes == 0
 
 
 def test_damage_in_the_middle_becomes_a_named_hole(
