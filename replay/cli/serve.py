@@ -48,6 +48,7 @@ from replay.server import AT_END, ServeReport, serve
     metavar="N",
     help="Start the clock when N distinct arguments are subscribed.",
 )
+@click.option("--start-paused", is_flag=True, help="Stand still until told to go on.")
 @click.option(
     "--idle-close",
     type=float,
@@ -71,6 +72,7 @@ def serve_command(
     start: int | None,
     at_end: str,
     wait_for_subscribers: int,
+    start_paused: bool,
     idle_close: float | None,
     buffer_bytes: int,
     as_json: bool,
@@ -93,6 +95,7 @@ def serve_command(
             start=start,
             at_end=at_end,
             wait_for_subscribers=wait_for_subscribers,
+            start_paused=start_paused,
             idle_close=idle_close,
             buffer_bytes=buffer_bytes,
             log=say,

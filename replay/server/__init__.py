@@ -1,12 +1,15 @@
 """A local OKX made of a capture: `serve(...)`, an unmodified v5 client can connect to it.
 
-`catalogue` finds what a capture can serve, `switchboard` decides who receives which frame, `shell`
-owns the sockets and the clock, `rest` answers plain HTTP on the same port.
+`catalogue` finds what a capture can serve, `switchboard` decides who receives which frame,
+`playback` when, `shell` owns the sockets, `rest` answers plain HTTP on the same port; `controls` is
+the handle of a running server.
 """
 
 from __future__ import annotations
 
-from replay.server.serving import AT_END, serve
+from replay.server.controls import ServedControls
+from replay.server.serving import serve
+from replay.server.settings import AT_END
 from replay.server.shell import Server, ServeReport
 
-__all__ = ["AT_END", "ServeReport", "Server", "serve"]
+__all__ = ["AT_END", "ServeReport", "ServedControls", "Server", "serve"]

@@ -6,6 +6,7 @@ per argument and a bounded number of REST bodies, however long the capture is.
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -49,12 +50,18 @@ class Catalogue:
         known: arguments per endpoint, in the order of first sight: an ack or a push is recorded.
         streams: recorded pushes by (endpoint, argument of the push).
         pushes: number of recorded data pushes.
+        start, end: `ts_recv` of the first and last frame, ns; None while not known.
+        gaps: what is missing: `{start, end, kind, count}`, ns; is_complete: all has been read.
     """
 
     def __init__(self) -> None:
         self.known: dict[str, dict[Subscription, None]] = {name: {} for name in ENDPOINTS}
         self.streams: dict[tuple[str, Subscription], Stream] = {}
         self.pushes = 0
+        self.start: int | None = None
+        self.end: int | None = None
+        self.gaps: list[dict[str, Any]] = []
+        self.is_complete = False
         self._endpoints: dict[int, str] = {}
         self._bodies: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
         self._body_bytes = 0
@@ -119,6 +126,9 @@ def read_catalogue(capture: Capture) -> Catalogue:
     found = Catalogue()
     requests: dict[int, str] = {}
     for batch in capture.batches(kinds=_KINDS):
+        if found.start is None:
+            found.start = batch.ts_recv[0]
+        found.end = batch.ts_recv[-1]
         rows = zip(batch.seq, batch.connection, batch.kind, batch.payload, strict=True)
         for seq, connection, kind, payload in rows:
             if kind is Kind.TEXT:
@@ -130,6 +140,7 @@ def read_catalogue(capture: Capture) -> Catalogue:
                     requests[connection] = payload.decode("utf-8", "replace").split(" ")[1]
             elif connection in requests:
                 found.rest(requests.pop(connection), payload)
+    found.is_complete = True
     return found
 
 

@@ -10,14 +10,12 @@ from collections.abc import Callable
 from os import PathLike
 
 from recorder.capture.reader import Capture
-from recorder.clock import format_time
+from recorder.clock import NS_PER_SECOND, format_time
 from recorder.errors import UsageError
-from recorder.okx.exchange import Login, accept_any_login
+from recorder.okx.exchange import Login, Rules, accept_any_login
 from replay.pace import Speed, parse_speed
+from replay.server.settings import AT_END, Settings
 from replay.server.shell import Server
-
-AT_END = ("close", "idle", "loop")
-"""What happens when the capture ends."""
 
 
 def serve(
@@ -29,6 +27,7 @@ def serve(
     start: int | None = None,
     at_end: str = "idle",
     wait_for_subscribers: int = 0,
+    start_paused: bool = False,
     buffer_bytes: int = 8 << 20,
     idle_close: float | None = None,
     login: Login = accept_any_login,
@@ -44,6 +43,7 @@ def serve(
         start: begin at the first frame with `ts_recv` at or after this, ns.
         at_end: `close` the sockets (1000) when all is sent, stay `idle`, or `loop`.
         wait_for_subscribers: start the clock when this many distinct arguments are held.
+        start_paused: stand still until `controls` say otherwise.
         buffer_bytes: unsent bytes above which a client is too slow, at a speed other than max.
         idle_close: apply the venue's idle rule after so many seconds (30 at OKX); None: do not.
         login: judge of logins; by default every complete one is accepted. Account channels want
@@ -65,16 +65,16 @@ def serve(
         raise UsageError(
             f"expected a start before the end of {source.path}, received {format_time(start)}"
         )
-    return Server(
-        source,
+    settings = Settings(
         host=host,
         port=port,
         speed=parse_speed(speed),
         start=start,
         at_end=at_end,
         wait_for_subscribers=wait_for_subscribers,
+        start_paused=start_paused,
         buffer_bytes=buffer_bytes,
-        idle_close=idle_close,
+        rules=Rules(idle_ns=None if idle_close is None else round(idle_close * NS_PER_SECOND)),
         login=login,
-        log=log or (lambda line: None),
     )
+    return Server(source, settings, log=log or (lambda line: None))

@@ -1,13 +1,7 @@
-"""Sockets and clock of a served capture.
+"""The sockets of a served capture.
 
-Responsible for listening, for the conversations, for sending recorded pushes when they are due,
-and for bounded buffers. Refuses to know what a venue answers
-(`okx.exchange`) and who receives what (`switchboard`), and to change a byte of a recorded push.
-
-Theory of operation. One clock walks through the capture in `seq` order; each frame goes to its
-receivers when it is due, late ones at once. Requests are answered between two frames, so a client
-sees a clean cut. At max speed the clock waits for clients that are full; at any other speed a
-client whose buffer is over the bound is closed with 4005, as OKX does.
+Responsible for listening, for the conversations and for what the server says of itself. Refuses to
+know what a venue answers (`okx.exchange`), who receives what (`switchboard`) and when (`playback`).
 """
 
 from __future__ import annotations
@@ -15,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -23,42 +17,31 @@ from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server as Listener
-from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed
 
-from recorder.capture.batch import FrameBatch
+from recorder.book import Book
 from recorder.capture.reader import Capture
-from recorder.clock import NS_PER_SECOND
 from recorder.errors import StartError, UsageError
-from recorder.frame import Kind
 from recorder.okx.channels import CHANNELS
 from recorder.okx.exchange import (
     ChannelCounts,
     Close,
     Conversation,
-    Login,
     Reply,
-    Rules,
     Send,
     Started,
     Stopped,
     format_connection_id,
 )
-from recorder.okx.interpreter import Interpreter
-from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_of
-from recorder.okx.subscription import Subscription
-from replay.pace import Speed
-from replay.pacer import Schedule
 from replay.server.catalogue import Catalogue, read_catalogue
 from replay.server.client import Client
+from replay.server.controls import ServedControls
+from replay.server.playback import Playback
 from replay.server.rest import BASE_PATH, answer_http
+from replay.server.settings import Settings
 from replay.server.switchboard import Switchboard, identity
-
-_PLAYED = (Kind.TEXT, Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN)
-_TURN_FRAMES = 64  # frames between two chances for everybody else, at max speed
-_ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, at max speed
-_POLL_S = 0.0005
 
 
 class ServeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +49,7 @@ class ServeReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         frames: recorded pushes that had at least one receiver; sent: messages to receivers.
-        achieved_speed: data seconds per second, None at max and before time has passed.
+        achieved_speed: data seconds per second, None before time has passed.
         max_lag_ms: how late the latest frame was; 0 at max speed.
         too_slow: clients closed with 4005.
     """
@@ -83,45 +66,22 @@ class Server:
 
     Attributes:
         port: the port in use.
+        controls: pause, step, seek, change speed, and the status; see `ServedControls`.
     """
 
-    def __init__(
-        self,
-        capture: Capture,
-        *,
-        host: str,
-        port: int,
-        speed: Speed,
-        start: int | None,
-        at_end: str,
-        wait_for_subscribers: int,
-        buffer_bytes: int,
-        idle_close: float | None,
-        login: Login,
-        log: Callable[[str], None],
-    ) -> None:
-        self.port = port
+    def __init__(self, capture: Capture, settings: Settings, *, log: Callable[[str], None]) -> None:
+        self.port = settings.port
+        self.controls = ServedControls()
         self._capture = capture
-        self._host = host
-        self._start = start
-        self._at_end = at_end
-        self._wanted_subscribers = wait_for_subscribers
-        self._buffer_bytes = buffer_bytes
-        idle_ns = None if idle_close is None else round(idle_close * NS_PER_SECOND)
-        self._rules = Rules(idle_ns=idle_ns)
-        self._login = login
+        self._settings = settings
         self._counts = ChannelCounts()
-        self._now_ns = 0  # ts_recv of the frame in hand: what REST says the time is
         self._log = log
-        self._schedule = Schedule(speed)
-        self._is_max = speed is None
         self._clients: dict[Client, None] = {}
-        self._frames = self._sent = self._too_slow = 0
-        self._enough = asyncio.Event()
+        self._is_awaited = settings.wait_for_subscribers > 0
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._clock: asyncio.Task[None] | None = None
         self._catalogue = Catalogue()
-        self._switchboard: Switchboard[Client] = Switchboard(self._catalogue)
+        self._playback = self._new_playback()
         self._listener: Listener | None = None
 
     # --- life -------------------------------------------------------------------------------
@@ -129,9 +89,11 @@ class Server:
     @property
     def url(self) -> str:
         """Base address for clients, e.g. `ws://127.0.0.1:8765/ws/v5`."""
-        host = "127.0.0.1" if self._host in ("", "0.0.0.0", "::") else self._host
+        host = self._settings.host
+        host = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
         shown = f"[{host}]" if ":" in host else host
-        return f"ws://{shown}:{self.port}{BASE_PATH}"
+        scheme = "ws" if self._settings.tls is None else "wss"
+        return f"{scheme}://{shown}:{self.port}{BASE_PATH}"
 
     @property
     def arguments(self) -> dict[str, list[dict[str, str]]]:
@@ -141,15 +103,61 @@ class Server:
             for endpoint, known in self._catalogue.known.items()
         }
 
+    def book(self, instrument: str) -> Book | None:
+        """Return the deepest whole book of an instrument at the position reached, as texts."""
+        return self._playback.board.book(instrument)
+
     def report(self) -> ServeReport:
         """Return what was done so far."""
+        playback = self._playback
         return ServeReport(
-            frames=self._frames,
-            sent=self._sent,
-            achieved_speed=self._schedule.achieved_speed(time.monotonic_ns()),
-            max_lag_ms=self._schedule.max_lag / 1e6,
-            too_slow=self._too_slow,
+            frames=playback.frames,
+            sent=playback.sent,
+            achieved_speed=playback.schedule.achieved_speed(time.monotonic_ns()),
+            max_lag_ms=playback.schedule.max_lag / 1e6,
+            too_slow=playback.too_slow,
         )
+
+    def _status(self) -> dict[str, Any]:
+        """Return what `controls.status()` says."""
+        playback, found = self._playback, self._catalogue
+        schedule = playback.schedule
+        speed = schedule.speed
+        at, start, end = playback.time, found.start, found.end
+        percent: float | None = None
+        if playback.is_ended:
+            percent = 100.0
+        elif at and start is not None and end is not None and end > start:
+            percent = min(max(100 * (at - start) / (end - start), 0.0), 100.0)
+        return {
+            "state": self._state(),
+            "paused": schedule.is_paused,
+            "seq": playback.board.position,
+            "time": at or None,
+            "start": start,
+            "end": end,
+            "percent": percent,
+            "speed": "max" if speed is None else float(speed),
+            "achieved_speed": schedule.achieved_speed(time.monotonic_ns()),
+            "lag_ms": schedule.lag / 1e6,
+            "max_lag_ms": schedule.max_lag / 1e6,
+            "clients": [client.described() for client in self._clients],
+            "frames": playback.frames,
+            "sent": playback.sent,
+            "too_slow": playback.too_slow,
+            "gaps": found.gaps,
+            "surveyed": found.is_complete,
+        }
+
+    def _state(self) -> str:
+        playback = self._playback
+        if playback.is_reading:
+            return "reading"
+        if playback.is_ended:
+            return "ended"
+        if playback.schedule.is_paused:
+            return "waiting" if self._is_awaited else "paused"
+        return "playing"
 
     async def wait_finished(self) -> None:
         """Wait until the capture has been served to its end (never with `loop`).
@@ -159,23 +167,33 @@ class Server:
         Raises:
             Damage: something could not be read.
         """
-        if self._clock is not None:
-            await asyncio.shield(self._clock)
+        clock = self._clock
+        if clock is None:
+            return
+        if self._settings.at_end == "idle":
+            ended = asyncio.create_task(self._playback.finished.wait())
+            await asyncio.wait((ended, clock), return_when=asyncio.FIRST_COMPLETED)
+            ended.cancel()
+            if not clock.done():
+                return
+        await asyncio.shield(clock)
 
     async def __aenter__(self) -> Server:
+        settings = self._settings
         self._catalogue = await asyncio.to_thread(read_catalogue, self._capture)
-        self._switchboard = Switchboard(self._catalogue)
+        self._playback = self._new_playback()
         known = sum(len(arguments) for arguments in self._catalogue.known.values())
-        if self._wanted_subscribers > known:
+        if settings.wait_for_subscribers > known:
             raise UsageError(
                 f"expected to wait for at most {known} distinct arguments, which is what "
-                f"{self._capture.path} holds, received {self._wanted_subscribers}"
+                f"{self._capture.path} holds, received {settings.wait_for_subscribers}"
             )
         try:
             self._listener = await listen(
                 self._converse,
-                self._host,
+                settings.host,
                 self.port,
+                ssl=settings.tls,
                 process_request=partial(answer_http, self._catalogue, self._replay_instant),
                 compression=None,
                 ping_interval=None,  # OKX's heartbeat is the text ping
@@ -184,16 +202,15 @@ class Server:
             )
         except (OSError, OverflowError) as error:
             raise StartError(
-                f"expected to listen on {self._host}:{self.port}, but the system said "
+                f"expected to listen on {settings.host}:{self.port}, but the system said "
                 f"{getattr(error, 'strerror', None) or error}; choose another port, "
                 f"or 0 for any free one"
             ) from error
         self.port = next(iter(self._listener.sockets)).getsockname()[1]
-        if self._wanted_subscribers == 0:
-            self._enough.set()
+        self.controls.bind(self._status)
         self._clock = asyncio.create_task(self._run())
         self._keep(self._clock)
-        if self._rules.idle_ns is not None:
+        if settings.rules.idle_ns is not None:
             self._keep(asyncio.create_task(self._close_idle()))
         return self
 
@@ -203,6 +220,7 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.controls.unbind()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -210,6 +228,21 @@ class Server:
         if self._listener is not None:
             self._listener.close()
             await self._listener.wait_closed()
+
+    def _new_playback(self) -> Playback:
+        return Playback(
+            self._capture,
+            self._catalogue,
+            self._settings,
+            self.controls,
+            self._clients,
+            log=self._log,
+        )
+
+    async def _run(self) -> None:
+        await self._playback.run()
+        if self._settings.at_end == "close":
+            await self._close_all()
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks[task] = None
@@ -220,14 +253,15 @@ class Server:
     async def _converse(self, socket: ServerConnection) -> None:
         path = "" if socket.request is None else urlsplit(socket.request.path).path
         endpoint = path.removeprefix(BASE_PATH + "/")
+        board = self._playback.board
         conversation = Conversation(
             endpoint,
             format_connection_id(secrets.randbits(32)),
-            lambda argument: self._switchboard.knows(endpoint, argument),
+            lambda argument: board.knows(endpoint, argument),
             endpoint_of=lambda name: CHANNELS[name].endpoint if name in CHANNELS else None,
-            needs_login=_needs_login,
-            login=self._login,
-            rules=self._rules,
+            needs_login=self._needs_login,
+            login=self._settings.login,
+            rules=self._settings.rules,
             counts=self._counts,
             now_ns=time.monotonic_ns(),
         )
@@ -243,7 +277,7 @@ class Server:
             pass
         finally:
             self._clients.pop(client, None)
-            self._switchboard.forget(client)
+            board.forget(client)
             conversation.end()
             self._log(f"a client left {endpoint}, {len(self._clients)} remain")
 
@@ -251,25 +285,38 @@ class Server:
         if isinstance(reply, Send):
             client.push(reply.payload)
         elif isinstance(reply, Started):
-            self._switchboard.subscribe(client, reply.argument)
+            self._playback.board.subscribe(client, reply.argument)
             self._count_subscribers()
         elif isinstance(reply, Stopped):
-            self._switchboard.unsubscribe(client, reply.argument)
+            self._playback.board.unsubscribe(client, reply.argument)
         elif isinstance(reply, Close):
             await client.socket.close(reply.code, reply.reason)
 
+    def _needs_login(self, argument: Mapping[str, Any]) -> bool:
+        """Say whether an argument wants a login: all that is about an account.
+
+        Tick-by-tick books do only where it is asked for: they are gated by fee tier at OKX, and
+        whoever has the capture has them already; a client that logs in first is served as well.
+        """
+        channel = CHANNELS.get(argument["channel"])
+        if channel is None or not channel.login:
+            return False
+        return self._settings.books_need_login or not channel.is_book
+
     def _count_subscribers(self) -> None:
         """Start the clock when enough distinct arguments are held, over all clients."""
-        if self._enough.is_set():
+        if not self._is_awaited:
             return
         held = {
             (client.endpoint, identity(argument))
             for client in self._clients
             for argument in client.conversation.arguments
         }
-        if len(held) >= self._wanted_subscribers:
-            self._log(f"the clock starts: arguments subscribed: {len(held)}")
-            self._enough.set()
+        if len(held) >= self._settings.wait_for_subscribers:
+            self._is_awaited = False
+            if not self._settings.start_paused:
+                self._log(f"the clock starts: arguments subscribed: {len(held)}")
+                self.controls.resume()
 
     async def _close_idle(self) -> None:
         """Apply the venue's idle rule, to the second."""
@@ -279,90 +326,9 @@ class Server:
                 for reply in client.conversation.tick(time.monotonic_ns()):
                     await self._obey(client, reply)
 
-    # --- the clock --------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        """Serve the capture from its start to its end, again and again with `loop`."""
-        while True:
-            batches = _read_ahead(self._capture, self._start)
-            first = await anext(batches, None)
-            if first is None:
-                self._log("the capture holds nothing to serve")
-                break
-            await self._rewind(first.seq[0])
-            await self._enough.wait()
-            await self._play(first)
-            async for batch in batches:
-                await self._play(batch)
-            self._log("the capture has been served to its end")
-            if self._at_end != "loop":
-                break
-        if self._at_end == "close":
-            await self._close_all()
-
-    async def _rewind(self, seq: int) -> None:
-        """Stand before frame `seq`, with the books as they were there."""
-        interpreter, accounts = Interpreter(str), None
-        if self._start is not None:
-            interpreter = await asyncio.to_thread(self._capture.interpreter_before, seq, str)
-            accounts = await asyncio.to_thread(self._accounts_before, seq)
-        self._schedule.seek()
-        self._switchboard.rewind(seq, interpreter, accounts)
-
-    def _accounts_before(self, seq: int) -> dict[Subscription, AccountState]:
-        """Return the states of the account channels as they stood before frame `seq`."""
-        channels = {push.channel for _, push in self._catalogue.streams}
-        channels &= set(ACCOUNT_CHANNELS)
-        if not channels or seq == 0:
-            return {}
-        frames = self._capture.frames(
-            kinds=(Kind.TEXT,), channels=sorted(channels), last_seq=seq - 1
-        )
-        return states_of(frame.payload for frame in frames)
-
     def _replay_instant(self) -> tuple[int, Switchboard[Client]]:
         """Return the time of the frame in hand, ns, and the books as they stand."""
-        return self._now_ns, self._switchboard
-
-    async def _play(self, batch: FrameBatch) -> None:
-        """Send a batch of frames, each when it is due."""
-        schedule, play, idle_rule = self._schedule, self._switchboard.play, self._rules.idle_ns
-        limit = _ROOM_BYTES if self._is_max else self._buffer_bytes
-        for turn, frame in enumerate(batch.frames()):
-            if not self._is_max:
-                now = time.monotonic_ns()
-                due = schedule.due(frame, now)
-                if due > now:
-                    await asyncio.sleep((due - now) / NS_PER_SECOND)
-                    now = time.monotonic_ns()
-                schedule.sent(now)
-            self._now_ns = frame.ts_recv
-            receivers = play(frame)
-            if receivers:
-                broadcast([client.socket for client in receivers], frame.payload, text=True)
-                self._frames += 1
-                self._sent += len(receivers)
-                if idle_rule is not None:
-                    for client in receivers:
-                        client.conversation.pushed(time.monotonic_ns())
-                full = [client for client in receivers if client.unsent > limit]
-                if full:
-                    await self._relieve(full)
-            if turn % _TURN_FRAMES == 0:
-                await asyncio.sleep(0)
-
-    async def _relieve(self, full: list[Client]) -> None:
-        """Wait for full clients at max speed; close them at any other, as OKX does."""
-        for client in full:
-            if self._is_max:
-                # Nobody is told when a transport's buffer shrinks to a given size: look often.
-                while client in self._clients and client.unsent > _ROOM_BYTES // 4:  # noqa: ASYNC110
-                    await asyncio.sleep(_POLL_S)
-            else:
-                self._too_slow += 1
-                self._switchboard.forget(client)
-                self._log(f"a client of {client.endpoint} is too slow: closed with 4005")
-                self._keep(asyncio.create_task(client.cut_off()))
+        return self._playback.now, self._playback.board
 
     async def _close_all(self) -> None:
         """Close every socket when all is sent, and listen no more."""
@@ -370,25 +336,3 @@ class Server:
         await asyncio.gather(*(socket.close(1000) for socket in sockets), return_exceptions=True)
         if self._listener is not None:
             self._listener.close()
-
-
-def _needs_login(argument: Mapping[str, Any]) -> bool:
-    """Say whether an argument wants a login: all that is about an account.
-
-    Tick-by-tick books do not: they are gated by fee tier at OKX, and whoever has the capture has
-    them already; a client that logs in for them first is served as well.
-    """
-    channel = CHANNELS.get(argument["channel"])
-    return channel is not None and channel.login and not channel.is_book
-
-
-async def _read_ahead(capture: Capture, start: int | None) -> AsyncIterator[FrameBatch]:
-    """Read batches in a thread, one ahead of the one in hand: decoding must not stall the clock."""
-    batches = capture.batches(start=start, kinds=_PLAYED)
-    pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
-    try:
-        while (batch := await pending) is not None:
-            pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
-            yield batch
-    finally:
-        pending.cancel()

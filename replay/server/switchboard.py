@@ -95,6 +95,11 @@ class Switchboard(Generic[R]):
         self._by_head: dict[tuple[int, bytes], Channel[R]] = {}
         self._closed: list[Frame] = []
 
+    @property
+    def channels(self) -> set[str]:
+        """The names of the channels that have been pushed."""
+        return {push.channel for _, push in self._channels}
+
     def knows(self, endpoint: str, argument: Mapping[str, Any]) -> bool:
         """Say whether an ack or a push of this argument is recorded on this endpoint."""
         return identity(argument) in self._catalogue.known[endpoint]

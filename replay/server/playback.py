@@ -1,0 +1,244 @@
+"""The clock of a served capture: where it is, what is due, what it has been told.
+
+Responsible for walking through the capture in `seq` order, for sending each frame to its receivers
+when it is due, for obeying orders between two frames, and for bounded buffers. Refuses to own the
+listening socket and the conversations (`shell`), to know who receives what (`switchboard`), and to
+change a byte.
+
+Theory of operation. Late frames go at once; order never changes. Requests are answered between
+two frames, so a client sees a clean cut. At max speed the clock waits for clients that are full; at
+any other speed a client whose buffer is over the bound is closed with 4005, as OKX does. After a
+seek, and where a loop wraps, every subscribed argument starts as if it had just been subscribed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+
+from websockets.asyncio.server import broadcast
+
+from recorder.capture.batch import FrameBatch
+from recorder.capture.reader import Capture
+from recorder.clock import NS_PER_SECOND
+from recorder.frame import Frame, Kind
+from recorder.okx.interpreter import Interpreter
+from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_of
+from recorder.okx.subscription import Subscription
+from replay.pacer import Schedule
+from replay.server.catalogue import Catalogue
+from replay.server.client import Client
+from replay.server.controls import ServedControls
+from replay.server.settings import Settings
+from replay.server.switchboard import Switchboard
+from replay.steering import Steering
+
+_PLAYED = (Kind.TEXT, Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN)
+_TURN_FRAMES = 64  # frames between two chances for everybody else
+_ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, at max speed
+_POLL_S = 0.0005
+_REST_S = 3_600.0
+
+
+class Playback:
+    """One walk, or several, through a capture.
+
+    Args:
+        clients: those connected now; the shell adds and removes them.
+
+    Attributes:
+        board: who receives what, at the position reached.
+        now: `ts_recv` of the frame sent last, ns; 0 before any.
+        frames, sent, too_slow: what was done so far.
+        is_reading: it is on its way to a position.
+        is_ended: all has been sent. finished: it was once.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        catalogue: Catalogue,
+        settings: Settings,
+        controls: ServedControls,
+        clients: dict[Client, None],
+        *,
+        log: Callable[[str], None],
+    ) -> None:
+        self.board: Switchboard[Client] = Switchboard(catalogue)
+        self.now = 0
+        self.frames = self.sent = self.too_slow = 0
+        self.is_reading = True
+        self.is_ended = False
+        self.finished = asyncio.Event()
+        self.schedule = Schedule(settings.speed)
+        self._capture = capture
+        self._catalogue = catalogue
+        self._settings = settings
+        self._clients = clients
+        self._controls = controls
+        self._steering = Steering(controls, self.schedule, show=lambda now: None)
+        self._log = log
+        self._closing: dict[asyncio.Task[None], None] = {}
+
+    @property
+    def time(self) -> int:
+        """Where in the recording the clock is, ns: also between two frames."""
+        return self.now + self.schedule.waited(time.monotonic_ns()) if self.now else 0
+
+    async def run(self) -> None:
+        """Serve the capture from its start to its end, and from wherever it is sent."""
+        if self._settings.start_paused or self._settings.wait_for_subscribers:
+            self._steering.stand_still()
+        start = self._settings.start
+        try:
+            while not self._steering.is_stopped:
+                is_whole = await self._play_from(start)
+                target = self._steering.take_target()
+                if target is not None:
+                    start = self._within(target)
+                    continue
+                start = self._settings.start
+                if is_whole and (self._settings.at_end != "loop" or not self.now):
+                    self._log("the capture has been served to its end")
+                    self.is_ended = True
+                    self.finished.set()
+                    if self._settings.at_end == "close":
+                        break
+                    start = self._within(await self._sent_elsewhere())
+                    self.is_ended = False
+        finally:
+            for task in list(self._closing):
+                task.cancel()
+            await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _within(self, target: int | None) -> int | None:
+        """Return a time that a frame follows: behind the end means the last frame."""
+        end = self._catalogue.end
+        return target if target is None or end is None else min(target, end)
+
+    async def _sent_elsewhere(self) -> int | None:
+        """Wait at the end for an order that leads away from it."""
+        while True:
+            self._steering.obey()
+            target = self._steering.take_target()
+            if target is not None or self._steering.is_stopped:
+                return target
+            await self._controls.given(_REST_S)
+
+    async def _play_from(self, start: int | None) -> bool:
+        """Play from a time on; tell whether the end was reached."""
+        self.is_reading = True
+        batches = _read_ahead(self._capture, start)
+        try:
+            first = await anext(batches, None)
+            if first is None:
+                if start is None:
+                    self._log("the capture holds nothing to serve")
+                return True
+            await self._rewind(first.seq[0], is_first=start is None)
+            self.now = first.ts_recv[0]
+            self.is_reading = False
+            is_going = await self._play(first)
+            while is_going and (batch := await anext(batches, None)) is not None:
+                is_going = await self._play(batch)
+            return is_going
+        finally:
+            self.is_reading = False
+            await batches.aclose()
+
+    async def _rewind(self, seq: int, *, is_first: bool) -> None:
+        """Stand before frame `seq`, with the books as they were there."""
+        interpreter, accounts = Interpreter(str), None
+        if not is_first:
+            interpreter = await asyncio.to_thread(self._capture.interpreter_before, seq, str)
+            accounts = await asyncio.to_thread(self._accounts_before, seq)
+        self.schedule.seek()
+        self.board.rewind(seq, interpreter, accounts)
+
+    def _accounts_before(self, seq: int) -> dict[Subscription, AccountState]:
+        """Return the states of the account channels as they stood before frame `seq`."""
+        channels = self.board.channels & set(ACCOUNT_CHANNELS)
+        if not channels or seq == 0:
+            return {}
+        frames = self._capture.frames(
+            kinds=(Kind.TEXT,), channels=sorted(channels), last_seq=seq - 1
+        )
+        return states_of(frame.payload for frame in frames)
+
+    async def _play(self, batch: FrameBatch) -> bool:
+        """Send a batch of frames, each when it is due; False: it is to go on elsewhere."""
+        schedule, controls = self.schedule, self._controls
+        for turn, frame in enumerate(batch.frames()):
+            if schedule.speed is None and not schedule.is_paused and not controls.pending:
+                if turn % _TURN_FRAMES == 0 or frame.kind is Kind.RUN:
+                    now = time.monotonic_ns()
+                    schedule.due(frame, now)
+                    self._steering.played(frame, now)
+            elif not await self._turn(frame):
+                return False
+            self.now = frame.ts_recv
+            receivers = self.board.play(frame)
+            if receivers:
+                await self._send(receivers, frame)
+            if turn % _TURN_FRAMES == 0:
+                await asyncio.sleep(0)
+        return True
+
+    async def _turn(self, frame: Frame) -> bool:
+        """Return True when the frame is due, False when the clock is to go on elsewhere."""
+        while True:
+            now = time.monotonic_ns()
+            wait = self._steering.wait_for(frame, now)
+            if wait is None:
+                return False
+            if wait == 0:
+                self._steering.played(frame, now)
+                return True
+            await self._controls.given(wait / NS_PER_SECOND)
+
+    async def _send(self, receivers: list[Client], frame: Frame) -> None:
+        broadcast([client.socket for client in receivers], frame.payload, text=True)
+        self.frames += 1
+        self.sent += len(receivers)
+        if self._settings.rules.idle_ns is not None:
+            for client in receivers:
+                client.conversation.pushed(time.monotonic_ns())
+        is_max = self.schedule.speed is None
+        limit = _ROOM_BYTES if is_max else self._settings.buffer_bytes
+        full = [client for client in receivers if client.unsent > limit]
+        for client in full:
+            if not is_max or not await self._has_room(client):
+                self._cut_off(client)
+
+    async def _has_room(self, client: Client) -> bool:
+        """Wait for a full client; False: it takes nothing at all."""
+        least, since = client.unsent, time.monotonic()
+        # Nobody is told when a transport's buffer shrinks to a given size: look often.
+        while client in self._clients and client.unsent > _ROOM_BYTES // 4:
+            await asyncio.sleep(_POLL_S)
+            if client.unsent < least:
+                least, since = client.unsent, time.monotonic()
+            elif time.monotonic() - since > self._settings.patience:
+                return False
+        return True
+
+    def _cut_off(self, client: Client) -> None:
+        self.too_slow += 1
+        self.board.forget(client)
+        self._log(f"a client of {client.endpoint} is too slow: closed with 4005")
+        task = asyncio.create_task(client.cut_off())
+        self._closing[task] = None
+        task.add_done_callback(lambda done: self._closing.pop(done, None))
+
+
+async def _read_ahead(capture: Capture, start: int | None) -> AsyncGenerator[FrameBatch, None]:
+    """Read batches in a thread, one ahead of the one in hand: decoding must not stall the clock."""
+    batches = capture.batches(start=start, kinds=_PLAYED)
+    pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+    try:
+        while (batch := await pending) is not None:
+            pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+            yield batch
+    finally:
+        pending.cancel()

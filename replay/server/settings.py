@@ -1,0 +1,51 @@
+"""Settings of a served capture, as data.
+
+Responsible for what may be chosen and for the defaults. Refuses to check: `serving` does.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import msgspec
+
+from recorder.okx.exchange import Login, Rules, accept_any_login
+from replay.pace import Speed
+
+AT_END = ("close", "idle", "loop")
+"""What happens when the capture ends."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a capture is served.
+
+    Attributes:
+        host, port: where to listen; port 0 takes any free one.
+        tls: what makes the sockets `wss`; None: plain.
+        speed: data seconds per second, None: as fast as the clients can take it.
+        start: begin at the first frame received at or after this, ns.
+        at_end: one of `AT_END`.
+        wait_for_subscribers: the clock stands still until so many distinct arguments are held.
+        start_paused: it stands still until somebody says otherwise.
+        buffer_bytes: unsent bytes above which a client is too slow, at a speed other than max.
+        patience: seconds that a full client may take nothing at all, at max, before it is closed.
+        clients: connections at a time; one more is refused with HTTP 503.
+        rules: limits and choices of the venue.
+        login: judge of logins.
+        books_need_login: tick-by-tick books want a login, as at the venue.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    tls: ssl.SSLContext | None = None
+    speed: Speed = None
+    start: int | None = None
+    at_end: str = "idle"
+    wait_for_subscribers: int = 0
+    start_paused: bool = False
+    buffer_bytes: int = 8 << 20
+    patience: float = 30.0
+    clients: int = 1_000
+    rules: Rules = Rules()
+    login: Login = accept_any_login
+    books_need_login: bool = False
