@@ -228,7 +228,7 @@ def after_lost(seq: int, payload: bytes) -> int:
     return row.last_seq + 1 if row.first_seq == seq and row.last_seq is not None else seq + 1
 
 
-class _NotWhole(Exception):
+class NotWhole(Exception):
     """No whole block starts here; the text says why."""
 
 
@@ -269,7 +269,7 @@ class JournalScan:
         while self._offset < self._size:
             try:
                 part = self._block_at(self._offset, from_seq)
-            except _NotWhole as fault:
+            except NotWhole as fault:
                 flaw = self._flaw(str(fault))
                 if flaw.next_seq is not None and flaw.next_seq > self._cut:
                     # What is whole behind it belongs to a later journal.
@@ -300,35 +300,35 @@ class JournalScan:
         return following > self._cut
 
     def _block_at(self, offset: int, from_seq: int, *, search: bool = False) -> Block | End:
-        """Return the whole block that starts at `offset`, else raise `_NotWhole`."""
+        """Return the whole block that starts at `offset`, else raise `NotWhole`."""
         raw = os.pread(self._fd, BLOCK_HEADER.size + _KIND_AT + 1, offset)
         if len(raw) < BLOCK_HEADER.size or offset + BLOCK_HEADER.size > self._size:
-            raise _NotWhole("block header cut short")
+            raise NotWhole("block header cut short")
         head = BLOCK_HEADER.unpack_from(raw)
         marker, number, first_seq, count, codec, stored_size, raw_size, head_crc, body_crc = head
         if marker != BLOCK_MARKER:
-            raise _NotWhole("no block marker")
+            raise NotWhole("no block marker")
         if zlib.crc32(raw[: _BLOCK_HEAD.size], self._seed) != head_crc:
-            raise _NotWhole("block header CRC mismatch")
+            raise NotWhole("block header CRC mismatch")
         if max(stored_size, raw_size) > MAX_BLOCK_BYTES:
-            raise _NotWhole("block length out of range")
+            raise NotWhole("block length out of range")
         if search:
             if number < self._number or first_seq < self._expected:
-                raise _NotWhole("block out of order")
+                raise NotWhole("block out of order")
         elif number != self._number or first_seq != self._expected:
-            raise _NotWhole(f"block {number} from seq {first_seq} out of order")
+            raise NotWhole(f"block {number} from seq {first_seq} out of order")
         end = offset + BLOCK_HEADER.size + stored_size
         if end > self._size:
-            raise _NotWhole("block cut short")
+            raise NotWhole("block cut short")
         # A `lost` row is read in any case: the numbers it names come before the next block.
         is_lost = count == 1 and raw[BLOCK_HEADER.size + _KIND_AT :] == _LOST
         if first_seq + count <= from_seq and codec != CODEC_TRAILER and not is_lost:
             return Block(first_seq, count, b"", offset, end)
         stored = os.pread(self._fd, stored_size, offset + BLOCK_HEADER.size)
         if len(stored) < stored_size:
-            raise _NotWhole("block cut short")
+            raise NotWhole("block cut short")
         if zlib.crc32(stored, head_crc) != body_crc:
-            raise _NotWhole("block CRC mismatch")
+            raise NotWhole("block CRC mismatch")
         return self._content(stored, first_seq, count, codec, raw_size, offset, end)
 
     def _content(
@@ -351,8 +351,8 @@ class JournalScan:
                 if len(records) == raw_size:
                     return Block(first_seq, count, records, offset, end)
         except (msgspec.MsgspecError, zstandard.ZstdError) as error:
-            raise _NotWhole(f"block content: {error}") from error
-        raise _NotWhole("block content does not have its length, or an unknown codec")
+            raise NotWhole(f"block content: {error}") from error
+        raise NotWhole("block content does not have its length, or an unknown codec")
 
     def _flaw(self, cause: str) -> Flaw:
         """Describe the flaw at the current offset and move behind it."""
@@ -364,7 +364,7 @@ class JournalScan:
                 break
             try:
                 block = self._block_at(found, 0, search=True)
-            except _NotWhole:
+            except NotWhole:
                 at = found + 1
                 continue
             self._offset = found

@@ -21,6 +21,7 @@ from recorder.capture.journal import (
     decode_file_header,
     seed_of,
 )
+from recorder.capture.tail import JournalTail
 from recorder.errors import Damage
 
 CUT_REACH = 32
@@ -97,6 +98,12 @@ class JournalFile:
             cut=self.cut,
         )
         return scan.parts(from_seq=from_seq)
+
+    def tail(self, position: int) -> JournalTail:
+        """Return a reader of what is there from a number on and of what will be added."""
+        return JournalTail(
+            self._fd, seed=self._seed, first_seq=self.first_seq, position=position
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -156,6 +156,35 @@ class Capture:
         )
         return self._events(bounds, wanted, report, number)
 
+    def follow(
+        self,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        channels: Iterable[str] | None = None,
+        instruments: Iterable[str] | None = None,
+        connections: Iterable[int] | None = None,
+        kinds: Iterable[Kind] | None = None,
+        first_seq: int | None = None,
+        report: ReadReport | None = None,
+    ) -> Iterator[Frame]:
+        """Yield frames as `frames` does, and go on while they are being recorded.
+
+        It waits for what comes next, a few milliseconds behind the recorder, and ends when that has
+        ended (no process holds LOCK) or with the first frame at or after `end`.
+        """
+        from recorder.capture.follow import following_batches, waiting
+
+        wanted = Selection(
+            first_seq=max(first_seq or 0, 0),
+            channels=names_to_keep(channels, "channels"),
+            instruments=names_to_keep(instruments, "instruments"),
+            connections=None if connections is None else frozenset(connections),
+            kinds=None if kinds is None else frozenset(kinds),
+        )
+        batches = following_batches(self, wanted, start=start, end=end, report=report)
+        return (frame for batch in waiting(batches) for frame in batch.frames())
+
     def interpreter_before(
         self, seq: int, number: type = float, *, report: ReadReport | None = None
     ) -> Interpreter:
