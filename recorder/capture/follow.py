@@ -7,8 +7,8 @@ Refuses to wait: where nothing is new it says so, and whoever follows decides ho
 Theory of operation. Everything before the journal that is being written stands on disk for good:
 a *stretch*, read like any part of a capture (`Capture.select`, which knows sealing, joining and
 retention). The journal itself is tailed with its file held open, so that it may be sealed and
-deleted meanwhile. Behind its trailer a new listing begins, and the two take turns. LOCK is looked at
-before a listing: where it was free then, the listing holds all there is.
+deleted meanwhile. Behind its trailer a new listing begins, and the two take turns. LOCK is looked
+at before a listing: where it was free then, the listing holds all there is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from recorder.capture.batch import FrameBatch, batch_of, index_of
 from recorder.capture.block import Selection
 from recorder.capture.journal_file import JournalFile
 from recorder.capture.reader import Capture, ReadReport
-from recorder.capture.tail import JournalTail
 from recorder.capture.window import seq_bounds
 from recorder.errors import UsageError
 from recorder.event import Event
@@ -213,9 +212,7 @@ def read_stretch(
     capture: Capture, stretch: Stretch, wanted: Selection, report: ReadReport | None
 ) -> Iterator[FrameBatch]:
     """Yield the wanted frames of a stretch; what retention took from it meanwhile is damage."""
-    bounds = msgspec.structs.replace(
-        wanted, first_seq=stretch.first_seq, last_seq=stretch.last_seq
-    )
+    bounds = msgspec.structs.replace(wanted, first_seq=stretch.first_seq, last_seq=stretch.last_seq)
     # A number that was promised and has expired is told; the first stretch promised none.
     return capture.select(bounds, report, on_jump=None if stretch.is_first else _told)
 

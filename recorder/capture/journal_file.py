@@ -101,9 +101,7 @@ class JournalFile:
 
     def tail(self, position: int) -> JournalTail:
         """Return a reader of what is there from a number on and of what will be added."""
-        return JournalTail(
-            self._fd, seed=self._seed, first_seq=self.first_seq, position=position
-        )
+        return JournalTail(self._fd, seed=self._seed, first_seq=self.first_seq, position=position)
 
     def close(self) -> None:
         """Close the file."""

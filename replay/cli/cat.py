@@ -7,19 +7,31 @@ read.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.batch import FrameBatch
+from recorder.capture.block import Selection
+from recorder.capture.follow import Patience, following_batches, following_events
+from recorder.capture.reader import Capture, ReadReport, names_to_keep
 from recorder.console import say
 from recorder.errors import ExitCode, UsageError
-from recorder.event import encode_event
+from recorder.event import Event, encode_event
 from recorder.frame import KIND_OF_LABEL, LABELS
-from replay.cli.selection import names_in, quiet_pipe, say_problems, window_options
+from replay.cli.selection import (
+    follow_option,
+    interrupt_asks,
+    names_in,
+    quiet_pipe,
+    say_problems,
+    window_options,
+)
 
 _WRITE_BYTES = 1 << 20
 
@@ -42,6 +54,7 @@ _WRITE_BYTES = 1 << 20
     type=click.Choice(LABELS),
     help="Only frames of this kind; again for more. [payloads: text, else all]",
 )
+@follow_option
 @click.option("--null", is_flag=True, help="End records with a NUL byte instead of a newline.")
 def cat_command(
     capture: Path,
@@ -51,15 +64,20 @@ def cat_command(
     channels: tuple[str, ...],
     instruments: tuple[str, ...],
     kinds: tuple[str, ...],
+    follow: bool,  # noqa: FBT001 - a click flag
     null: bool,  # noqa: FBT001 - a click flag
 ) -> ExitCode:
     """Print a capture, one record per line, in the order recorded.
 
     A payload that holds a newline is written as it is, with one warning; --null tells records
-    apart then. Works while the capture is being recorded, up to what is written now.
+    apart then. Works while the capture is being recorded, up to what is written now; with
+    --follow it goes on with what comes, a few milliseconds behind the recorder.
     """
     opened = Capture(capture)
-    wanted_channels, wanted_instruments = names_in(opened, channels, instruments)
+    if follow:  # what is not there yet may come
+        wanted_channels, wanted_instruments = list(channels) or None, list(instruments) or None
+    else:
+        wanted_channels, wanted_instruments = names_in(opened, channels, instruments)
     if form == "payloads" and not kinds:
         kinds = ("text",)
     report = ReadReport()
@@ -73,8 +91,12 @@ def cat_command(
     }
     if start is not None and end is not None and start > end:
         raise UsageError("expected --start before --end, received them the other way; swap them")
-    records = _FORMS[form](opened, selection)
-    with quiet_pipe():
+    stop = threading.Event()
+    if follow:
+        records = _followed(form, opened, selection, stop)
+    else:
+        records = _FORMS[form](opened, selection)
+    with quiet_pipe(), interrupt_asks(stop.set) if follow else nullcontext():
         _write(records, b"\0" if null else b"\n", warn=form == "payloads" and not null)
     say_problems(report.problems, lost_rows=report.lost_rows, torn_tail=report.torn_tail)
     return report.exit_code
@@ -95,14 +117,50 @@ def _write(chunks: Iterator[list[bytes]], end: bytes, *, warn: bool) -> None:
     output.flush()
 
 
+def _followed(
+    form: str, capture: Capture, selection: dict[str, Any], stop: threading.Event
+) -> Iterator[list[bytes]]:
+    """Yield records as they come; where nothing is new, what was written goes out first."""
+    report, start, end = selection["report"], selection["start"], selection["end"]
+    wanted = Selection(
+        channels=names_to_keep(selection["channels"], "channels"),
+        instruments=names_to_keep(selection["instruments"], "instruments"),
+        kinds=None if selection["kinds"] is None else frozenset(selection["kinds"]),
+    )
+    patience = Patience()
+    parts: Iterator[FrameBatch | list[Event] | None]
+    if form == "events":
+        parts = following_events(capture, wanted, start=start, end=end, report=report)
+    else:
+        parts = following_batches(capture, wanted, start=start, end=end, report=report)
+    for part in parts:
+        if stop.is_set():
+            return
+        if part is None:
+            sys.stdout.buffer.flush()
+            stop.wait(patience.grow())
+            continue
+        patience.news()
+        if isinstance(part, list):
+            yield [encode_event(event) for event in part]
+        elif form == "payloads":
+            yield part.payload
+        else:
+            yield from _frame_lines([part])
+
+
 def _payloads(capture: Capture, selection: dict[str, Any]) -> Iterator[list[bytes]]:
     for batch in capture.batches(**selection):
         yield batch.payload
 
 
 def _frames(capture: Capture, selection: dict[str, Any]) -> Iterator[list[bytes]]:
+    return _frame_lines(capture.batches(**selection))
+
+
+def _frame_lines(batches: Iterable[FrameBatch]) -> Iterator[list[bytes]]:
     encode = msgspec.json.Encoder().encode
-    for batch in capture.batches(**selection):
+    for batch in batches:
         lines = []
         index = zip(batch.channel, batch.instrument, strict=True)
         for frame, (channel, instrument) in zip(batch.frames(), index, strict=True):

@@ -7,6 +7,7 @@ a reader met on its way. Refuses to read anything but whether a name exists.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,15 @@ def window_options(command: F) -> F:
     return command
 
 
+def follow_option(command: F) -> F:
+    """Add `--follow` to a command."""
+    return click.option(
+        "--follow",
+        is_flag=True,
+        help="Go on while the capture is being recorded, until the recorder ends (or Ctrl-C).",
+    )(command)
+
+
 def names_in(
     capture: Capture, channels: Sequence[str], instruments: Sequence[str]
 ) -> tuple[list[str] | None, list[str] | None]:
@@ -94,6 +104,21 @@ def say_problems(problems: Sequence[Problem], *, lost_rows: int, torn_tail: bool
         say("note: the recorder died; `recorder recover` puts the end in order")
     if lost_rows:
         say(f"note: the capture declares losses ({lost_rows} lost rows), see the view ledger")
+
+
+@contextmanager
+def interrupt_asks(act: Callable[[], object]) -> Iterator[None]:
+    """Let Ctrl-C ask for an end in good order; a second one ends at once."""
+
+    def ask(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        act()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
