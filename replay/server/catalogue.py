@@ -6,7 +6,6 @@ per argument and a bounded number of REST bodies, however long the capture is.
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -51,7 +50,7 @@ class Catalogue:
         streams: recorded pushes by (endpoint, argument of the push).
         pushes: number of recorded data pushes.
         start, end: `ts_recv` of the first and last frame, ns; None while not known.
-        gaps: what is missing: `{start, end, kind, count}`, ns; is_complete: all has been read.
+        is_complete: all has been read.
     """
 
     def __init__(self) -> None:
@@ -60,7 +59,6 @@ class Catalogue:
         self.pushes = 0
         self.start: int | None = None
         self.end: int | None = None
-        self.gaps: list[dict[str, Any]] = []
         self.is_complete = False
         self._endpoints: dict[int, str] = {}
         self._bodies: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
 
 from websockets.asyncio.server import ServerConnection, broadcast
 
@@ -27,17 +26,6 @@ class Client:
     def unsent(self) -> int:
         """Bytes that the kernel has not taken yet."""
         return self.socket.transport.get_write_buffer_size()
-
-    def described(self) -> dict[str, Any]:
-        """Return what a person wants to know of it, ready to be JSON."""
-        host, port = (*(self.socket.remote_address or ("", 0)),)[:2]
-        return {
-            "endpoint": self.endpoint,
-            "address": f"{host}:{port}",
-            "arguments": len(self.conversation.arguments),
-            "unsent": self.unsent,
-            "logged_in": self.conversation.is_logged_in,
-        }
 
     def push(self, payload: bytes) -> None:
         """Send one text message without waiting; a closed socket takes it silently."""

@@ -1,14 +1,12 @@
-"""Controls of a served capture: orders while it runs, and what it is doing.
+"""Controls of a served capture: orders while it runs.
 
-Responsible for waking the server's clock when an order is given, from any thread, and for the
-status in plain values, ready to be JSON. Refuses to obey: `playback` does, between two frames.
+Responsible for waking the server's clock when an order is given, from any thread. Refuses to obey:
+`playback` does, between two frames.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 from replay.controls import Controls, Order
 
@@ -19,7 +17,7 @@ class ServedControls(Controls):
         async with serve(capture, speed=1) as server:
             server.controls.seek(1_790_000_000_000_000_000)
             server.controls.change_speed(10)
-            print(server.controls.status()["percent"])
+            print(server.status().achieved_speed)
 
     After a seek every subscribed argument starts as if it had just been subscribed: books with a
     snapshot of that instant.
@@ -29,32 +27,12 @@ class ServedControls(Controls):
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._look: Callable[[], dict[str, Any]] | None = None
-
-    def status(self) -> dict[str, Any]:
-        """Return what the server is doing now; call it in the server's event loop.
-
-        Returns:
-            state: `reading` (looking for a position), `waiting` (for subscribers), `paused`,
-                `playing` or `ended`. paused: whether the clock stands still.
-            seq: of the next frame. time: where in the recording the clock is, ns since the Unix
-                epoch; start, end: of the capture, None while not known yet.
-            percent: 0 to 100 of its time, None while start or end is not known.
-            speed: as asked for, a number or `max`; achieved_speed: None before time has passed.
-            lag_ms: of the frame sent last; max_lag_ms: of the latest.
-            clients: a list of `{endpoint, address, arguments, unsent, logged_in}`.
-            frames: recorded pushes that had a receiver; sent: messages; too_slow: closed clients.
-            gaps: `[{start, end, kind, count}]` in ns, kind `gap`, `disconnect` or `lost`, as far
-                as the capture has been surveyed; surveyed: whether that is all of it.
-        """
-        return {} if self._look is None else self._look()
 
     # --- the server's side ------------------------------------------------------------------
 
-    def bind(self, look: Callable[[], dict[str, Any]]) -> None:
-        """Belong to the running event loop; `look` makes the status."""
+    def bind(self) -> None:
+        """Belong to the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._look = look
 
     def unbind(self) -> None:
         """Wake nobody any more."""

@@ -10,7 +10,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from websockets.asyncio.server import Server as Listener
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from recorder.book import Book
 from recorder.capture.reader import Capture
@@ -35,12 +35,15 @@ from recorder.okx.exchange import (
     Stopped,
     format_connection_id,
 )
+from recorder.okx.faults import AnyFault
 from replay.server.catalogue import Catalogue, read_catalogue
 from replay.server.client import Client
+from replay.server.control import CONTROL_PATH, PAGE_PATH, STATUS_PATH, Control
 from replay.server.controls import ServedControls
 from replay.server.playback import Playback
 from replay.server.rest import BASE_PATH, answer_http
 from replay.server.settings import Settings
+from replay.server.status import ServeStatus, status_of
 from replay.server.switchboard import Switchboard, identity
 
 
@@ -82,6 +85,7 @@ class Server:
         self._clock: asyncio.Task[None] | None = None
         self._catalogue = Catalogue()
         self._playback = self._new_playback()
+        self._control = Control(self, listening_on=settings.host)
         self._listener: Listener | None = None
 
     # --- life -------------------------------------------------------------------------------
@@ -103,6 +107,27 @@ class Server:
             for endpoint, known in self._catalogue.known.items()
         }
 
+    @property
+    def capture(self) -> Capture:
+        """What is served."""
+        return self._capture
+
+    @property
+    def instruments(self) -> list[str]:
+        """The instruments of which there are books to look at."""
+        return self._playback.board.instruments()
+
+    def inject(self, fault: AnyFault) -> None:
+        """Let something go wrong from now on.
+
+        Raises:
+            UsageError: this fault cannot be done here.
+        """
+        raise UsageError(
+            f"expected a server that makes faults, received {type(fault).__name__}; "
+            f"this one sends what was recorded"
+        )
+
     def book(self, instrument: str) -> Book | None:
         """Return the deepest whole book of an instrument at the position reached, as texts."""
         return self._playback.board.book(instrument)
@@ -118,41 +143,25 @@ class Server:
             too_slow=playback.too_slow,
         )
 
-    def _status(self) -> dict[str, Any]:
-        """Return what `controls.status()` says."""
-        playback, found = self._playback, self._catalogue
-        schedule = playback.schedule
-        speed = schedule.speed
-        at, start, end = playback.time, found.start, found.end
-        percent: float | None = None
-        if playback.is_ended:
-            percent = 100.0
-        elif at and start is not None and end is not None and end > start:
-            percent = min(max(100 * (at - start) / (end - start), 0.0), 100.0)
-        return {
-            "state": self._state(),
-            "paused": schedule.is_paused,
-            "seq": playback.board.position,
-            "time": at or None,
-            "start": start,
-            "end": end,
-            "percent": percent,
-            "speed": "max" if speed is None else float(speed),
-            "achieved_speed": schedule.achieved_speed(time.monotonic_ns()),
-            "lag_ms": schedule.lag / 1e6,
-            "max_lag_ms": schedule.max_lag / 1e6,
-            "clients": [client.described() for client in self._clients],
-            "frames": playback.frames,
-            "sent": playback.sent,
-            "too_slow": playback.too_slow,
-            "gaps": found.gaps,
-            "surveyed": found.is_complete,
-        }
+    def status(self) -> ServeStatus:
+        """Return how it stands, now."""
+        playback = self._playback
+        return status_of(
+            capture=self._capture,
+            url=self.url,
+            state=self._state(),
+            at=playback.time or None,
+            position=playback.board.position,
+            schedule=playback.schedule,
+            now=time.monotonic_ns(),
+            frames=playback.frames,
+            sent=playback.sent,
+            too_slow=playback.too_slow,
+            clients=self._clients,
+        )
 
     def _state(self) -> str:
         playback = self._playback
-        if playback.is_reading:
-            return "reading"
         if playback.is_ended:
             return "ended"
         if playback.schedule.is_paused:
@@ -194,7 +203,7 @@ class Server:
                 settings.host,
                 self.port,
                 ssl=settings.tls,
-                process_request=partial(answer_http, self._catalogue, self._replay_instant),
+                process_request=self._answer_http,
                 compression=None,
                 ping_interval=None,  # OKX's heartbeat is the text ping
                 max_size=1 << 20,
@@ -207,7 +216,7 @@ class Server:
                 f"or 0 for any free one"
             ) from error
         self.port = next(iter(self._listener.sockets)).getsockname()[1]
-        self.controls.bind(self._status)
+        self.controls.bind()
         self._clock = asyncio.create_task(self._run())
         self._keep(self._clock)
         if settings.rules.idle_ns is not None:
@@ -250,8 +259,17 @@ class Server:
 
     # --- conversations ----------------------------------------------------------------------
 
+    async def _answer_http(self, socket: ServerConnection, request: Request) -> Response | None:
+        """Return None for the paths of WebSockets, else the whole answer."""
+        if urlsplit(request.path).path in (PAGE_PATH, CONTROL_PATH, STATUS_PATH):
+            return self._control.answer_http(socket, request)
+        return answer_http(self._catalogue, self._replay_instant, socket, request)
+
     async def _converse(self, socket: ServerConnection) -> None:
         path = "" if socket.request is None else urlsplit(socket.request.path).path
+        if path == CONTROL_PATH:
+            await self._control.converse(socket)
+            return
         endpoint = path.removeprefix(BASE_PATH + "/")
         board = self._playback.board
         conversation = Conversation(

@@ -179,6 +179,11 @@ class Switchboard(Generic[R]):
             channel.waiting = []
         return channel.receivers
 
+    def instruments(self) -> list[str]:
+        """Return the instruments of which a book has been pushed."""
+        books = [stream.push for stream in self._catalogue.streams.values() if stream.is_chained]
+        return sorted({push.instrument for push in books if push.instrument is not None})
+
     def book(self, instrument: str) -> Book | None:
         """Return the deepest whole book of an instrument at this position, None: there is none."""
         whole = [book for book in self._interpreter.books.of(instrument) if book.is_whole]

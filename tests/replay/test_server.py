@@ -464,7 +464,7 @@ async def test_at_a_real_speed_a_client_that_does_not_read_is_closed_with_4005(t
 # --- HTTP ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/ws/v5/spot", "/ws/v4/public", "/ws/v5/public/"])
+@pytest.mark.parametrize("path", ["/ws", "/ws/v5/spot", "/ws/v4/public", "/ws/v5/public/"])
 async def test_other_paths_are_not_found(calm: Path, path: str):
     async with serve(calm, port=0, wait_for_subscribers=7) as server:
         with pytest.raises(InvalidStatus) as refused:
