@@ -10,7 +10,6 @@ from tests.soak.soak import soak
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_twenty_seconds_of_faults_lose_nothing(tmp_path: Path):
     result = soak(tmp_path, seed=20261122, seconds=20)
 
