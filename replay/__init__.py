@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from replay.ladder import book_at as book_at
     from replay.player import PlayReport as PlayReport
     from replay.player import play as play
+    from replay.regression.checking import check as check
     from replay.server import serve as serve
     from replay.simulator import simulate as simulate
     from replay.sql import connect as connect
@@ -27,6 +28,7 @@ _HOME = {
     "Controls": "replay.controls",
     "PlayReport": "replay.player",
     "book_at": "replay.ladder",
+    "check": "replay.regression.checking",
     "connect": "replay.sql",
     "play": "replay.player",
     "query": "replay.sql",
