@@ -25,6 +25,7 @@ from typing import Protocol
 from recorder.clock import NS_PER_SECOND
 from recorder.errors import UsageError
 from recorder.frame import Kind
+from replay.lateness import Lateness
 from replay.pace import Speed
 
 SPIN_NS = 100_000
@@ -38,8 +39,6 @@ ahead gave a median error below 1 us at a tenth of a core.
 class Stamped(Protocol):
     """What the schedule needs of a frame."""
 
-    @property
-    def seq(self) -> int: ...
     @property
     def ts_recv(self) -> int: ...
     @property
@@ -57,23 +56,36 @@ class Schedule:
         speed: data seconds per steady second; None: every frame is due at once.
         max_gap: longest pause between two runs, ns of data time; None: as recorded.
         rate: frames per second of data time, in the place of what their stamps say.
+        is_merged: frames come from several captures: their monotonic clocks do not compare, so
+            data time advances as the greatest `ts_recv` so far does.
+        lateness: counts how late each frame was.
 
     Attributes:
         lag: how late the frame sent last was, ns; 0 at max.
     """
 
     def __init__(
-        self, speed: Speed = None, *, max_gap: int | None = None, rate: Fraction | None = None
+        self,
+        speed: Speed = None,
+        *,
+        max_gap: int | None = None,
+        rate: Fraction | None = None,
+        is_merged: bool = False,
+        lateness: Lateness | None = None,
     ) -> None:
         if max_gap is not None and max_gap < 0:
             raise UsageError(f"expected a longest pause of 0 s or more, received {max_gap} ns")
         self._max_gap = max_gap
         self._rate = rate
+        self._is_merged = is_merged
+        self._lateness = lateness
         self._paced = 0  # frames since the rate began to count
         self._set_speed(speed)
         self._anchor: tuple[int, int] | None = None  # steady, position
         self._paused = False
-        self._last: tuple[int, int, int] | None = None  # seq, ts_mono, ts_recv
+        self._last: Stamped | None = None
+        self._latest = 0  # greatest ts_recv of merged frames
+        self._is_starved = False
         self._position = 0  # of the last frame given to due()
         self._sent_position = 0
         self._due: int | None = None
@@ -105,7 +117,7 @@ class Schedule:
         a change of speed) is allowed. While paused the answer is what it would be on a resume
         at `now`.
         """
-        if self._last is None or frame.seq != self._last[0]:
+        if frame is not self._last:
             self._advance(frame)
         if self._anchor is None:
             self._anchor = (now, self._position)
@@ -118,11 +130,23 @@ class Schedule:
         steady, position = (now, self._anchor[1]) if self._paused else self._anchor
         ahead = self._position - position
         self._due = steady + ahead * self._per // self._data
+        if self._is_starved:
+            self._is_starved = False
+            if self._due < now:  # it was not there when it was due: that is not being late
+                self._anchor, self._due = (now, self._position), now
         return self._due
+
+    def starve(self) -> None:
+        """Note that no frame is there to be played: the next one cannot be late."""
+        self._is_starved = True
 
     def sent(self, now: int) -> None:
         """Note that the frame last given to `due` went out at `now`."""
-        self.lag = 0 if self._due is None else max(now - self._due, 0)
+        self.lag = 0
+        if self._due is not None:
+            self.lag = max(now - self._due, 0)
+            if self._lateness is not None:
+                self._lateness.add(self.lag)
         if self.lag > self._max_lag:
             self._max_lag = self.lag
         self._played += self._position - self._sent_position
@@ -161,6 +185,7 @@ class Schedule:
         """Forget the position: the next frame, wherever it lies, is due at once."""
         self._anchor = None
         self._last = None
+        self._latest = 0
         self._due = None
 
     def achieved_speed(self, now: int) -> float | None:
@@ -190,15 +215,17 @@ class Schedule:
                 per, count = self._rate.denominator * NS_PER_SECOND, self._rate.numerator
                 self._position += self._paced * per // count - before * per // count
         elif self._last is not None:
-            _, mono, wall = self._last
-            step = frame.ts_mono - mono
+            step = frame.ts_mono - self._last.ts_mono
             # A fall of the monotonic clock proves a new run whose row is not here (a filter).
-            if frame.kind == Kind.RUN or step < 0:
-                step = max(0, frame.ts_recv - wall)
-                if self._max_gap is not None:
+            is_new_run = frame.kind == Kind.RUN or (step < 0 and not self._is_merged)
+            if is_new_run or self._is_merged:
+                before = self._latest if self._is_merged else self._last.ts_recv
+                step = max(0, frame.ts_recv - before)
+                if is_new_run and self._max_gap is not None:
                     step = min(step, self._max_gap)
             self._position += step
-        self._last = (frame.seq, frame.ts_mono, frame.ts_recv)
+        self._last = frame
+        self._latest = max(self._latest, frame.ts_recv)
 
     def _reanchor(self, now: int) -> None:
         """Anchor `now` at the position reached."""
@@ -222,7 +249,7 @@ class Pacer:
     """Wait for each frame's due time, synchronously: sleep to 100 us before it, then spin.
 
     Args:
-        speed, max_gap, rate: see `Schedule`.
+        speed, max_gap, rate, is_merged, lateness: see `Schedule`.
         clock: steady clock, ns.
         sleep: sleeps a number of seconds.
     """
@@ -233,15 +260,19 @@ class Pacer:
         *,
         max_gap: int | None = None,
         rate: Fraction | None = None,
+        is_merged: bool = False,
+        lateness: Lateness | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self.schedule = Schedule(speed, max_gap=max_gap, rate=rate)
+        self.schedule = Schedule(
+            speed, max_gap=max_gap, rate=rate, is_merged=is_merged, lateness=lateness
+        )
         self._clock = clock
         self._sleep = sleep
 
-    def wait(self, frame: Stamped) -> None:
-        """Return when the frame is due; at once when it is late."""
+    def wait(self, frame: Stamped) -> bool:
+        """Return True when the frame is due; at once when it is late."""
         clock = self._clock
         now = clock()
         due = self.schedule.due(frame, now)
@@ -251,6 +282,7 @@ class Pacer:
         while now < due:
             now = clock()
         self.schedule.sent(now)
+        return True
 
     def achieved_speed(self) -> float | None:
         """Return data time per steady time so far, None before time has passed."""

@@ -11,6 +11,29 @@ import msgspec
 
 from recorder.capture.reader import Problem
 from recorder.errors import ExitCode
+from replay.lateness import LatenessReport
+
+
+class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was played of one capture.
+
+    Attributes:
+        capture: its path. frames, events: as in `PlayReport`, of this one.
+        inversions: frames read whose `ts_recv` lies before that of an earlier frame of this source:
+            the wall clock stepped back there. They keep their place in their source.
+        input_digest, output_digest: of this one alone, whatever it was merged with.
+        lost_rows, torn_tail, problems: see `ReadReport`.
+    """
+
+    capture: str
+    frames: int
+    events: int
+    inversions: int
+    input_digest: str | None
+    output_digest: str | None
+    lost_rows: int
+    torn_tail: bool
+    problems: list[Problem]
 
 
 class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,10 +46,14 @@ class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
             came of it, None where no time passed.
         max_lag_ms: how late the latest frame was; 0 at max.
         input_digest: of the frames played; output_digest: of their events with float numbers,
-            whatever the strategy was given; None unless asked for.
+            whatever the strategy was given; None unless asked for. Of several sources: over the
+            digests of each and the order in which their frames were played.
         types: events of each type, where there was no strategy to look at them.
         restarts: seeks and loops; the digests are of what was played since the last one.
-        lost_rows, torn_tail, problems: see `ReadReport`.
+        lost_rows, torn_tail, problems: see `ReadReport`; of all sources.
+        sources: what was played of each capture, by rank.
+        timers_fired: how often timers fired; timers_left: those still waiting at the end.
+        lateness: how late frames were, where asked for.
     """
 
     frames: int
@@ -42,6 +69,10 @@ class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
     lost_rows: int
     torn_tail: bool
     problems: list[Problem]
+    sources: list[SourceReport]
+    timers_fired: int = 0
+    timers_left: int = 0
+    lateness: LatenessReport | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -60,6 +91,7 @@ class Progress(msgspec.Struct, frozen=True):
         achieved_speed: data seconds per second so far, None before time has passed.
         is_paused: it stands still. speed: as asked for now, None is max.
         lag: how late the frame in hand is, ns; 0 at max.
+        is_live: it has caught up with the recorder it follows.
     """
 
     seq: int
@@ -70,3 +102,4 @@ class Progress(msgspec.Struct, frozen=True):
     is_paused: bool = False
     speed: Fraction | None = None
     lag: int = 0
+    is_live: bool = False

@@ -1,45 +1,51 @@
-"""Play a capture into a strategy: the same events as live, at any speed, in data time.
+"""Play captures into a strategy: the same events as live, at any speed, in data time.
 
-Responsible for the loop from frames to a strategy, for the right state at the start of a window,
-and for the digests that prove what was played. Refuses to open sockets, to need an event loop and
-to read a clock for anything but pacing and the report: a strategy's clock is moved by data.
+Responsible for where a replay begins, goes on and ends (windows, seeks, loops, the recorder it
+follows), for its pace and for its report. Refuses to open sockets, to need an event loop and to
+read a clock for anything but pacing and the report: a strategy's clock is moved by data.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import chain
 from time import monotonic_ns, sleep
+from typing import TypeAlias
 
-from recorder.book import Books
-from recorder.capture.digest import EventDigest, FrameDigest
-from recorder.capture.reader import Capture, ReadReport, names_to_keep
+from recorder.capture.digest import new_hash
+from recorder.capture.follow import Patience
+from recorder.capture.reader import Capture, names_to_keep
 from recorder.clock import NS_PER_MS, NS_PER_SECOND
 from recorder.errors import UsageError
 from recorder.event import EVENT_TYPES, Event
 from recorder.frame import Frame
-from recorder.okx.interpreter import Interpreter
 from recorder.strategy import Handler, handler_of
-from replay.context import PlayContext
 from replay.controls import Controls
-from replay.feed import MESSAGES, Wanted, chunks, interpreter_before
+from replay.feed import Wanted
+from replay.lateness import Lateness
+from replay.merged import Merger
 from replay.pace import Pace, parse_pace
 from replay.pacer import Pacer
+from replay.passage import NOTE as NOTE
+from replay.passage import Passage
 from replay.play_report import PlayReport as PlayReport
 from replay.play_report import Progress as Progress
+from replay.source import Source
 from replay.steering import Steering
 
-NOTE = "raised by the strategy for"
-"""How the note on an exception of a strategy begins; the event's type, seq and index follow."""
-
 _PROGRESS_NS = 100 * NS_PER_MS
+_SOURCES_MAX = 256
+
+Path: TypeAlias = "str | os.PathLike[str]"
+Part: TypeAlias = tuple[list[Frame], list[int] | None]
 
 
 def play(
-    capture: Capture | str | os.PathLike[str],
+    capture: Capture | Path | Sequence[Capture | Path],
     strategy: object | None = None,
     *,
     speed: str | float | Fraction | Pace | None = "max",
@@ -51,13 +57,16 @@ def play(
     number: type = float,
     max_gap: int | None = None,
     loop: int | None = 1,
+    follow: bool = False,
+    lateness: bool = False,
     controls: Controls | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> PlayReport:
-    """Play a capture into a strategy, synchronously; return what was played.
+    """Play captures into a strategy, synchronously; return what was played.
 
     Args:
-        capture: a `Capture` or its path.
+        capture: a `Capture` or its path; or several of them, which are merged in the order of
+            `ts_recv`, of equal ones in the order given; see `replay.merged`.
         strategy: a callable `(event, context)` or an object with `on_event`; None counts only.
         speed: `max`, data seconds per second (`1`, `10`, `0.5`), frames per second (`5000/s`), or
             `step`: stand still, and go on frame by frame as `controls` says.
@@ -70,6 +79,8 @@ def play(
         max_gap: longest pause between two runs of a recorder, ns of data time.
         loop: play it so many times; None: until stopped. Each time begins with the state and the
             clock of the first.
+        follow: go on while the capture is being recorded, until the recorder ends.
+        lateness: report how late frames were, as a distribution.
         controls: pause, step, seek and so on while it runs; see `replay.controls`.
         on_progress: called about ten times a second.
 
@@ -78,13 +89,17 @@ def play(
         UsageError: an option that cannot be.
         Exception: whatever the strategy raises, with a note of the event in hand.
     """
-    if not isinstance(capture, Capture):
-        capture = Capture(capture)
+    captures = _captures(capture)
     pace = parse_pace(speed)
     if pace.stepwise and controls is None:
         raise UsageError("expected controls to step with, received none; give controls=Controls()")
     if loop is not None and loop < 1:
         raise UsageError(f"expected to play at least once, received loop={loop}")
+    if follow and (loop != 1 or len(captures) > 1):
+        raise UsageError(
+            "expected one capture to follow, once; play several, or in a loop, when they are "
+            "recorded"
+        )
     wanted = Wanted(
         start,
         end,
@@ -92,13 +107,14 @@ def play(
         names_to_keep(instruments, "instruments"),
     )
     replay = _Replay(
-        capture,
+        [Source(item, number=number, with_digest=digest) for item in captures],
         strategy,
         pace,
         wanted,
-        number=number,
         max_gap=max_gap,
         loop=loop,
+        follow=follow,
+        lateness=Lateness() if lateness else None,
         controls=controls,
         on_progress=on_progress,
         with_digest=digest,
@@ -106,44 +122,59 @@ def play(
     return replay.run()
 
 
+def _captures(given: Capture | Path | Sequence[Capture | Path]) -> list[Capture]:
+    several = [given] if isinstance(given, (Capture, str, os.PathLike)) else list(given)
+    if not 1 <= len(several) <= _SOURCES_MAX:
+        raise UsageError(f"expected 1 to {_SOURCES_MAX} captures, received {len(several)}")
+    return [item if isinstance(item, Capture) else Capture(item) for item in several]
+
+
 class _Replay:
     """One run of `play`: its state, so that the loops can be small."""
 
     def __init__(
         self,
-        capture: Capture,
+        sources: list[Source],
         strategy: object | None,
         pace: Pace,
         wanted: Wanted,
         *,
-        number: type,
         max_gap: int | None,
         loop: int | None,
+        follow: bool,
+        lateness: Lateness | None,
         controls: Controls | None,
         on_progress: Callable[[Progress], object] | None,
         with_digest: bool,
     ) -> None:
-        self.capture = capture
+        self.sources = sources
         self.pace = pace
         self.wanted = wanted
-        self.number = number
+        self.follow = follow
         self.on_progress = on_progress
+        self.with_digest = with_digest
         self.types: dict[type[Event], int] = {}
         self.handler: Handler = self._count if strategy is None else handler_of(strategy)
-        self.report = ReadReport()
-        self.frames = 0
-        self.events = 0
-        self.with_digest = with_digest
-        self.input: FrameDigest | None = None
-        self.output: EventDigest | None = None
-        self.pacer = Pacer(pace.speed, max_gap=max_gap, rate=pace.rate, sleep=self._nap)
+        self.lateness = lateness
+        self.pacer = Pacer(
+            pace.speed,
+            max_gap=max_gap,
+            rate=pace.rate,
+            is_merged=len(sources) > 1,
+            lateness=lateness,
+            sleep=self._nap,
+        )
         self.steering: Steering | None = None
         if controls is not None:
             self.steering = Steering(controls, self.pacer.schedule, show=self._show)
             if pace.stepwise:
                 self.steering.stand_still()
-        self.judge: Interpreter | None = None
-        self.context = PlayContext(Books())
+        self.merger: Merger | None = None
+        self.order = new_hash()  # ranks of the frames played, where there are several sources
+        self.patience = Patience()
+        self.is_live = False
+        self.timers_fired = 0
+        self.timers_left = 0
         self._times_left = loop
         self._restarts = -1
         self._last: Frame | None = None
@@ -169,21 +200,7 @@ class _Replay:
                 if not played or self._times_left == 0:
                     break
                 start = self.wanted.start
-        return PlayReport(
-            frames=self.frames,
-            events=self.events,
-            seconds=(monotonic_ns() - began) / NS_PER_SECOND,
-            requested_speed=self.pace.label,
-            achieved_speed=self.pacer.achieved_speed(),
-            max_lag_ms=self.pacer.schedule.max_lag / NS_PER_MS,
-            input_digest=None if self.input is None else self.input.hexdigest(),
-            output_digest=None if self.output is None else self.output.hexdigest(),
-            types={kind.__name__: self.types[kind] for kind in EVENT_TYPES if kind in self.types},
-            restarts=max(self._restarts, 0),
-            lost_rows=self.report.lost_rows,
-            torn_tail=self.report.torn_tail,
-            problems=self.report.problems,
-        )
+        return self._report((monotonic_ns() - began) / NS_PER_SECOND)
 
     def _play_from(self, start: int | None) -> bool:
         """Play from a time on, until the end or until sent elsewhere; tell whether any was there.
@@ -191,155 +208,108 @@ class _Replay:
         The digests are of what was played since the last such beginning.
         """
         wanted = self.wanted._replace(start=start)
-        if self.with_digest:
-            self.input, self.output = FrameDigest(), EventDigest()
-        report = self.report = ReadReport()
-        stream = chunks(self.capture, wanted, report)
-        first = next(stream, None)
-        if first is None:
+        self.is_live = False
+        parts = self._open(wanted)
+        if parts is None:
             return False
         self._restarts += 1
-        interpreter = interpreter_before(self.capture, first[0].seq, wanted, self.number)
-        self.context = PlayContext(interpreter.books, self._restarts)
-        # Digests are of float events; a strategy may be given other numbers.
-        self.judge = (
-            interpreter_before(self.capture, first[0].seq, wanted, float)
-            if self.output is not None and self.number is not float
-            else None
+        passage = Passage(
+            self.sources, self.handler, is_filtered=wanted.is_filtered, restarts=self._restarts
         )
-        self._last, self._next = None, first[0]
-        self.pacer.schedule.seek()
-        if self.pace.speed is None:
-            self.pacer.schedule.due(first[0], monotonic_ns())
-        self._play(first, interpreter)
-        for chunk in stream:
+        schedule = self.pacer.schedule
+        schedule.seek()
+        if self.pace.speed is None and self._next is not None:
+            schedule.due(self._next, monotonic_ns())
+        for frames, ranks in parts:
             if self.steering is not None and self.steering.is_leaving:
                 break
-            self._play(chunk, interpreter)
+            if frames:
+                self.patience.news()
+                self._play(passage, frames, ranks)
+            else:
+                self._idle()
+        self.timers_fired += passage.context.timers.fired
+        self.timers_left = passage.context.timers.left
         return True
 
-    def _play(self, chunk: list[Frame], interpreter: Interpreter) -> None:
+    def _open(self, wanted: Wanted) -> Iterator[Part] | None:
+        """Begin every source; return what is to be played, None where nothing is."""
+        streams: list[Iterator[list[Frame]]] = []
+        firsts: list[Frame] = []
+        for source in self.sources:
+            stream = source.open(wanted, follow=self.follow)
+            first = next(stream, None)
+            while first == []:  # a recorder that has not written anything for us yet
+                self._idle()
+                if self.steering is not None and self.steering.is_leaving:
+                    return None
+                first = next(stream, None)
+            if first is None:
+                source.rest()
+                streams.append(iter(()))
+                continue
+            source.begin(first[0])
+            firsts.append(first[0])
+            streams.append(chain([first], stream))
+        if not firsts:
+            return None
+        self._last, self._next = None, min(firsts, key=lambda frame: frame.ts_recv)
+        self.order = new_hash()
+        if len(streams) == 1:
+            return ((frames, None) for frames in streams[0])
+        self.merger = Merger(streams)
+        return ((part.frames, part.ranks) for part in self.merger.parts())
+
+    def _play(self, passage: Passage, frames: list[Frame], ranks: list[int] | None) -> None:
         is_paced = self.pace.speed is not None or self.steering is not None
-        if is_paced or self.wanted.is_filtered:
-            chunk = chunk[: self._play_each(chunk, interpreter)]
-            if not chunk:
-                return
-        elif self.output is None:
-            self._play_all(chunk, interpreter)
+        is_plain = not (is_paced or self.wanted.is_filtered)
+        if is_plain and ranks is None:
+            (passage.play_digesting if self.with_digest else passage.play_all)(frames)
+        elif is_plain and ranks is not None and not self.with_digest:
+            passage.play_merged(frames, ranks)
         else:
-            self._play_digesting(chunk, interpreter)
-        if self.judge is not None:
-            self._judge(chunk, self.judge)
-        self._last = chunk[-1]
+            seen = passage.play_each(
+                frames,
+                ranks,
+                turn=self._turn() if is_paced else None,
+                look=self._look if self.on_progress is not None and is_paced else None,
+            )
+            frames = frames[:seen]
+        if not frames:
+            return
+        if ranks is not None:
+            self.order.update(bytes(ranks[: len(frames)]))
+        if not is_paced:
+            self._account(frames)
+        elif self.steering is not None:
+            self.steering.catch_up()
+        self._last = frames[-1]
         self._show(monotonic_ns())
 
-    def _play_all(self, chunk: list[Frame], interpreter: Interpreter) -> None:
-        """Play at max, unfiltered, without digests: nothing in the loop but what must be."""
-        step, handler, context = interpreter.step, self.handler, self.context
-        advance = context.clock.advance
-        event: Event | None = None
-        count = 0
-        try:
-            for frame in chunk:
-                advance(frame.ts_recv)
-                events = step(frame)
-                count += len(events)
-                for event in events:
-                    handler(event, context)
-        except Exception as error:
-            _note(error, event)
-            raise
-        self.frames += len(chunk)
-        self.events += count
-        self._account(chunk)
+    def _turn(self) -> Callable[[Frame], bool]:
+        """Return what waits for a frame's turn."""
+        return self.pacer.wait if self.steering is None else self.steering.take_turn
 
-    def _play_digesting(self, chunk: list[Frame], interpreter: Interpreter) -> None:
-        """Play at max, unfiltered, with digests."""
-        step, handler, context = interpreter.step, self.handler, self.context
-        advance = context.clock.advance
-        event: Event | None = None
-        delivered: list[Event] = []
-        try:
-            for frame in chunk:
-                advance(frame.ts_recv)
-                events = step(frame)
-                delivered += events
-                for event in events:
-                    handler(event, context)
-        except Exception as error:
-            _note(error, event)
-            raise
-        self.frames += len(chunk)
-        self.events += len(delivered)
-        self._digest(chunk, delivered)
-        self._account(chunk)
-
-    def _play_each(self, chunk: list[Frame], interpreter: Interpreter) -> int:
-        """Play at a speed, steered or filtered: frame by frame; return how many were seen."""
-        seen = 0
-        step, handler, context = interpreter.step, self.handler, self.context
-        advance = context.clock.advance
-        event: Event | None = None
-        wait = self.pacer.wait if self.pace.speed is not None else None
-        await_turn = None if self.steering is None else self.steering.await_turn
-        is_filtered = self.wanted.is_filtered
-        has_progress = self.on_progress is not None
-        played: list[Frame] = []
-        delivered: list[Event] = []
-        try:
-            for frame in chunk:
-                if await_turn is not None:
-                    if not await_turn(frame):
-                        break
-                elif wait is not None:
-                    wait(frame)
-                seen += 1
-                if has_progress:
-                    self._last = frame
-                    self._show(monotonic_ns())
-                advance(frame.ts_recv)
-                events = step(frame)
-                if is_filtered and frame.kind not in MESSAGES:
-                    continue
-                played.append(frame)
-                delivered += events
-                self.frames += 1
-                self.events += len(events)
-                for event in events:
-                    handler(event, context)
-        except Exception as error:
-            _note(error, event)
-            raise
-        self._digest(played, delivered)
-        if wait is None and await_turn is None:
-            self._account(chunk)
-        return seen
-
-    def _digest(self, frames: list[Frame], events: list[Event]) -> None:
-        if self.input is None or self.output is None:
-            return
-        self.input.update(frames)
-        if self.judge is None:
-            self.output.update(events)
-
-    def _judge(self, chunk: list[Frame], judge: Interpreter) -> None:
-        """Make the output digest where the strategy is given other numbers than it is made of."""
-        if self.output is None:
-            return
-        is_filtered = self.wanted.is_filtered
-        for frame in chunk:
-            events = judge.step(frame)
-            if not is_filtered or frame.kind in MESSAGES:
-                self.output.update(events)
+    def _idle(self) -> None:
+        """Wait a little for what a recorder writes next."""
+        self.is_live = True
+        self.pacer.schedule.starve()
+        seconds = self.patience.grow()
+        if self.steering is None:
+            sleep(seconds)
+        else:
+            self.steering.rest(seconds)
+        self._show(monotonic_ns())
 
     def _account(self, chunk: list[Frame]) -> None:
         """Let the schedule of a replay at max know how much data time has passed."""
         schedule, now = self.pacer.schedule, monotonic_ns()
         first, last = self._last or chunk[0], chunk[-1]
         mono, wall = last.ts_mono - first.ts_mono, last.ts_recv - first.ts_recv
-        # Where both clocks agree it does not matter whether a run began in between.
-        passed = [last] if self._last and abs(mono - wall) < 100 * NS_PER_MS else chunk
-        for frame in passed:
+        # Where both clocks agree it does not matter whether a run began in between; and of merged
+        # sources only the latest receive time counts.
+        agrees = self._last and abs(mono - wall) < 100 * NS_PER_MS
+        for frame in [last] if agrees or len(self.sources) > 1 else chunk:
             schedule.due(frame, now)
         schedule.sent(now)
 
@@ -352,6 +322,10 @@ class _Replay:
         sleep(min(seconds, _PROGRESS_NS / NS_PER_SECOND))
         self._show(monotonic_ns())
 
+    def _look(self, frame: Frame) -> None:
+        self._last = frame
+        self._show(monotonic_ns())
+
     def _show(self, now: int) -> None:
         frame = self._last or self._next
         if self.on_progress is None or now - self._shown < _PROGRESS_NS or frame is None:
@@ -362,19 +336,52 @@ class _Replay:
             Progress(
                 frame.seq,
                 frame.ts_recv + schedule.waited(now),
-                self.frames,
-                self.events,
+                sum(source.frames for source in self.sources),
+                sum(source.events for source in self.sources),
                 schedule.achieved_speed(now),
                 is_paused=schedule.is_paused,
                 speed=schedule.speed,
                 lag=schedule.lag,
+                is_live=self.is_live,
             )
         )
 
+    def _report(self, seconds: float) -> PlayReport:
+        inversions = [0] * len(self.sources) if self.merger is None else self.merger.inversions
+        sources = [
+            source.summary(count) for source, count in zip(self.sources, inversions, strict=True)
+        ]
+        return PlayReport(
+            frames=sum(source.frames for source in sources),
+            events=sum(source.events for source in sources),
+            seconds=seconds,
+            requested_speed=self.pace.label,
+            achieved_speed=self.pacer.achieved_speed(),
+            max_lag_ms=self.pacer.schedule.max_lag / NS_PER_MS,
+            input_digest=self._digest([source.input_digest for source in sources]),
+            output_digest=self._digest([source.output_digest for source in sources]),
+            types={kind.__name__: self.types[kind] for kind in EVENT_TYPES if kind in self.types},
+            restarts=max(self._restarts, 0),
+            lost_rows=sum(source.lost_rows for source in sources),
+            torn_tail=any(source.torn_tail for source in sources),
+            problems=[problem for source in sources for problem in source.problems],
+            sources=sources,
+            timers_fired=self.timers_fired,
+            timers_left=self.timers_left,
+            lateness=None if self.lateness is None else self.lateness.report(),
+        )
 
-def _note(error: Exception, event: Event | None) -> None:
-    if event is not None:
-        error.add_note(f"{NOTE} {type(event).__name__} at seq {event.seq}, index {event.index}")
+    def _digest(self, of_sources: list[str | None]) -> str | None:
+        """Return the digest of everything: of several sources, of theirs and of their order."""
+        if len(of_sources) == 1:
+            return of_sources[0]
+        total = new_hash()
+        total.update(self.order.digest())
+        for digest in of_sources:
+            if digest is None:
+                return None
+            total.update(bytes.fromhex(digest))
+        return total.hexdigest()
 
 
 @contextmanager

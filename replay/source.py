@@ -1,0 +1,103 @@
+"""Source: one capture of a replay.
+
+Responsible for what belongs to one capture however many are played together: its frames, its
+interpreter (one each: connections are numbered per capture, and two chains of one book must not
+meet), its digests and what could not be read of it. Refuses to know the others, or time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from recorder.book import Books
+from recorder.capture.digest import EventDigest, FrameDigest
+from recorder.capture.reader import Capture, ReadReport
+from recorder.event import Event
+from recorder.frame import Frame
+from recorder.okx.interpreter import Interpreter
+from replay.feed import MESSAGES, Wanted, chunks, interpreter_before
+from replay.play_report import SourceReport
+
+
+class Source:
+    """One capture, played from wherever the replay is sent.
+
+    Attributes:
+        interpreter: what the events come from, set by `begin`.
+        report: what the reader met since the last beginning.
+        frames, events: played so far, over all beginnings.
+    """
+
+    def __init__(self, capture: Capture, *, number: type, with_digest: bool) -> None:
+        self.capture = capture
+        self._number = number
+        self._with_digest = with_digest
+        self._wanted = Wanted(None, None, None, None)
+        self._judge: Interpreter | None = None
+        self.interpreter = Interpreter(number)
+        self.report = ReadReport()
+        self.input: FrameDigest | None = None
+        self.output: EventDigest | None = None
+        self.frames = 0
+        self.events = 0
+
+    @property
+    def books(self) -> Books:
+        """The books of the interpreter."""
+        return self.interpreter.books
+
+    def open(self, wanted: Wanted, *, follow: bool = False) -> Iterator[list[Frame]]:
+        """Begin anew with a window; yield its frames, an empty list where nothing is new yet.
+
+        Nothing is read before the first `next`. Digests and report are of this beginning.
+        """
+        self._wanted = wanted
+        self.report = ReadReport()
+        self._judge = None
+        if self._with_digest:
+            self.input, self.output = FrameDigest(), EventDigest()
+        return chunks(self.capture, wanted, self.report, follow=follow)
+
+    def begin(self, first: Frame) -> None:
+        """Restore the state before the first frame."""
+        self.interpreter = interpreter_before(self.capture, first.seq, self._wanted, self._number)
+        # Digests are of float events; a strategy may be given other numbers.
+        if self._with_digest and self._number is not float:
+            self._judge = interpreter_before(self.capture, first.seq, self._wanted, float)
+
+    def rest(self) -> None:
+        """Have no state: nothing of it is to be played."""
+        self.interpreter = Interpreter(self._number)
+
+    def account(self, seen: Sequence[Frame], played: Sequence[Frame], events: list[Event]) -> None:
+        """Count and digest what was played of it.
+
+        Args:
+            seen: what the interpreter saw; played: of it, what passed the filter.
+        """
+        self.frames += len(played)
+        self.events += len(events)
+        if self.input is None or self.output is None:
+            return
+        self.input.update(played)
+        if self._judge is None:
+            self.output.update(events)
+            return
+        for frame in seen:
+            judged = self._judge.step(frame)
+            if not self._wanted.is_filtered or frame.kind in MESSAGES:
+                self.output.update(judged)
+
+    def summary(self, inversions: int) -> SourceReport:
+        """Return what was played of it."""
+        return SourceReport(
+            capture=str(self.capture.path),
+            frames=self.frames,
+            events=self.events,
+            inversions=inversions,
+            input_digest=None if self.input is None else self.input.hexdigest(),
+            output_digest=None if self.output is None else self.output.hexdigest(),
+            lost_rows=self.report.lost_rows,
+            torn_tail=self.report.torn_tail,
+            problems=self.report.problems,
+        )
