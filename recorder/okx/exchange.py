@@ -68,6 +68,7 @@ __all__ = [
     "format_connection_id",
     "refuse_login",
     "service_notice",
+    "subscriptions_in",
 ]
 
 
@@ -363,6 +364,12 @@ _OPERATIONS: dict[str, _Operation] = {
     "login": Conversation._log_in,
 }
 """What the venue does per argument of a request, by `op`."""
+
+
+def subscriptions_in(text: bytes) -> list[Argument]:
+    """Return the arguments a client asks to subscribe to; none where it asks for anything else."""
+    request = _request(text)
+    return [] if request is None or request[0] != "subscribe" else request[1]
 
 
 def _request(text: bytes) -> tuple[str, list[Argument], str | None] | None:

@@ -25,6 +25,14 @@ _HEAD = b'{"arg":{'
 _HEAD_BYTES_MAX = 1_024
 _AFTER_ARGUMENT = (b',"data":', b',"action":"', b',"eventType":"')
 
+_STANDING = frozenset(
+    (
+        *("tickers", "trades", "trades-all", "books5", "bbo-tbt", "status"),
+        *("mark-price", "index-tickers", "funding-rate", "open-interest", "price-limit"),
+        *("sprd-bbo-tbt", "sprd-books5", "sprd-tickers", "sprd-public-trades"),
+    )
+)
+
 
 class _Message(msgspec.Struct, gc=False):
     event: str | None = None
@@ -87,6 +95,16 @@ def is_chained(channel: str) -> bool:
     """Say whether a channel is a book of one snapshot and updates after it."""
     known = CHANNELS.get(channel)
     return known is not None and known.is_incremental
+
+
+def repeats_last(channel: str) -> bool:
+    """Say whether the venue starts a subscription with the last push there was.
+
+    So it does with tickers, trades (the last one, again) and candles (seen on the wire); the other
+    channels here push their whole value each time, so the last one is what stands. Books of
+    updates begin with a snapshot instead, accounts with their state, orders with nothing.
+    """
+    return channel in _STANDING or "candle" in channel
 
 
 def is_snapshot(payload: bytes) -> bool:

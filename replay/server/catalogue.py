@@ -1,7 +1,7 @@
 """What a capture can serve: arguments per endpoint, where they begin, and REST bodies.
 
-Responsible for one pass over the capture before serving. Refuses to keep frames: it holds one entry
-per argument and a bounded number of REST bodies, however long the capture is.
+Responsible for what is known of a capture while it is surveyed and played. Refuses to keep frames:
+it holds one entry per argument and a bounded number of REST bodies, however long the capture is.
 """
 
 from __future__ import annotations
@@ -11,30 +11,14 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from recorder.capture.reader import Capture
-from recorder.frame import Kind
+from recorder.frame import Frame, Kind
 from recorder.okx.channels import CHANNELS, ENDPOINTS
-from recorder.okx.served import ack_of, is_chained, push_of
+from recorder.okx.served import ack_of, push_of
 from recorder.okx.subscription import Subscription
+from replay.server.survey import Survey
 
 _REST_BODIES_MAX = 64
 _REST_BYTES_MAX = 64 << 20
-_KINDS = (Kind.TEXT, Kind.SENT, Kind.REST, Kind.OPENED)
-
-
-class Stream(msgspec.Struct):
-    """All recorded pushes of one argument on one endpoint.
-
-    Attributes:
-        push: the argument as the pushes name it.
-        endpoint: where it was recorded.
-        first_seq: its first push.
-        is_chained: a book of a snapshot and updates.
-    """
-
-    push: Subscription
-    endpoint: str
-    first_seq: int
-    is_chained: bool
 
 
 class _Opened(msgspec.Struct):
@@ -43,26 +27,30 @@ class _Opened(msgspec.Struct):
 
 
 class Catalogue:
-    """What one pass over a capture has found.
+    """What is known of a capture so far: the survey and the playback add to it.
 
     Attributes:
         known: arguments per endpoint, in the order of first sight: an ack or a push is recorded.
-        streams: recorded pushes by (endpoint, argument of the push).
-        pushes: number of recorded data pushes.
+        first: `seq` of the first push seen of (endpoint, argument of the push).
         start, end: `ts_recv` of the first and last frame, ns; None while not known.
-        is_complete: all has been read.
+        is_complete: the survey has come to its end.
     """
 
     def __init__(self) -> None:
         self.known: dict[str, dict[Subscription, None]] = {name: {} for name in ENDPOINTS}
-        self.streams: dict[tuple[str, Subscription], Stream] = {}
-        self.pushes = 0
+        self.first: dict[tuple[str, Subscription], int] = {}
         self.start: int | None = None
         self.end: int | None = None
         self.is_complete = False
         self._endpoints: dict[int, str] = {}
+        self._requests: dict[int, str] = {}
         self._bodies: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
         self._body_bytes = 0
+
+    @property
+    def count(self) -> int:
+        """How many arguments are known."""
+        return sum(len(arguments) for arguments in self.known.values())
 
     def endpoint_of(self, connection: int, subscription: Subscription) -> str:
         """Return where an argument was recorded: as the connection says, else by its channel."""
@@ -79,6 +67,23 @@ class Catalogue:
             target: path and query, in any order of its parameters.
         """
         return self._bodies.get(_request_key(target))
+
+    def take(self, frame: Frame, *, is_now: bool = False) -> None:
+        """Take note of one frame.
+
+        Args:
+            is_now: it is being played: a REST body of now takes the place of an earlier one.
+        """
+        if frame.kind is Kind.TEXT:
+            self.text(frame.seq, frame.connection, frame.payload)
+        elif frame.kind is Kind.OPENED:
+            self.opened(frame.connection, frame.payload)
+        elif frame.kind is Kind.SENT:
+            if frame.payload.startswith(b"GET "):
+                line = frame.payload.decode("utf-8", "replace").split(" ")
+                self._requests[frame.connection] = line[1]
+        elif frame.kind is Kind.REST and frame.connection in self._requests:
+            self.rest(self._requests.pop(frame.connection), frame.payload, is_now=is_now)
 
     def opened(self, connection: int, payload: bytes) -> None:
         """Take note of the endpoint a connection went to."""
@@ -98,47 +103,30 @@ class Catalogue:
             if acked is not None:
                 self.known[self.endpoint_of(connection, acked)][acked] = None
             return
-        self.pushes += 1
         endpoint = self.endpoint_of(connection, push)
-        if (endpoint, push) not in self.streams:
-            self.known[endpoint][push] = None
-            self.streams[endpoint, push] = Stream(push, endpoint, seq, is_chained(push.channel))
+        self.known[endpoint][push] = None
+        self.first[endpoint, push] = min(seq, self.first.get((endpoint, push), seq))
 
-    def rest(self, target: str, body: bytes) -> None:
-        """Keep a REST body: the first of each request, within bounds."""
+    def rest(self, target: str, body: bytes, *, is_now: bool = False) -> None:
+        """Keep a REST body: the first of each request, or that of now; within bounds."""
         key = _request_key(target)
-        is_room = (
-            len(self._bodies) < _REST_BODIES_MAX and self._body_bytes + len(body) <= _REST_BYTES_MAX
-        )
-        if is_room and key not in self._bodies:
+        held = self._bodies.get(key)
+        if held is not None and not is_now:
+            return
+        size = self._body_bytes + len(body) - len(held or b"")
+        has_room = held is not None or len(self._bodies) < _REST_BODIES_MAX
+        if has_room and size <= _REST_BYTES_MAX:
             self._bodies[key] = body
-            self._body_bytes += len(body)
+            self._body_bytes = size
 
 
 def read_catalogue(capture: Capture) -> Catalogue:
-    """Read a capture once and return what it can serve.
-
-    Raises:
-        Damage: something could not be read.
-    """
-    found = Catalogue()
-    requests: dict[int, str] = {}
-    for batch in capture.batches(kinds=_KINDS):
-        if found.start is None:
-            found.start = batch.ts_recv[0]
-        found.end = batch.ts_recv[-1]
-        rows = zip(batch.seq, batch.connection, batch.kind, batch.payload, strict=True)
-        for seq, connection, kind, payload in rows:
-            if kind is Kind.TEXT:
-                found.text(seq, connection, payload)
-            elif kind is Kind.OPENED:
-                found.opened(connection, payload)
-            elif kind is Kind.SENT:
-                if payload.startswith(b"GET "):
-                    requests[connection] = payload.decode("utf-8", "replace").split(" ")[1]
-            elif connection in requests:
-                found.rest(requests.pop(connection), payload)
-    found.is_complete = True
+    """Survey a capture to its end and return what it can serve."""
+    found, survey = Catalogue(), Survey(capture)
+    for frames in survey.frames():
+        for frame in frames:
+            found.take(frame)
+    found.start, found.end, found.is_complete = survey.start, survey.end, True
     return found
 
 

@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, Callable
 from websockets.asyncio.server import broadcast
 
 from recorder.capture.batch import FrameBatch
-from recorder.capture.reader import Capture
+from recorder.capture.reader import Capture, ReadReport
 from recorder.clock import NS_PER_SECOND
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
@@ -31,10 +31,11 @@ from replay.server.catalogue import Catalogue
 from replay.server.client import Client
 from replay.server.controls import ServedControls
 from replay.server.settings import Settings
+from replay.server.survey import last_pushes_before
 from replay.server.switchboard import Switchboard
 from replay.steering import Steering
 
-_PLAYED = (Kind.TEXT, Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN)
+_PLAYED = tuple(kind for kind in Kind if kind not in (Kind.BINARY, Kind.CLOCK))
 _TURN_FRAMES = 64  # frames between two chances for everybody else
 _ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, at max speed
 _POLL_S = 0.0005
@@ -50,7 +51,7 @@ class Playback:
     Attributes:
         board: who receives what, at the position reached.
         now: `ts_recv` of the frame sent last, ns; 0 before any.
-        frames, sent, too_slow: what was done so far.
+        frames, sent, too_slow: what was done so far. report: what could not be read.
         is_reading: it is on its way to a position.
         is_ended: all has been sent. finished: it was once.
     """
@@ -70,6 +71,7 @@ class Playback:
         self.frames = self.sent = self.too_slow = 0
         self.is_reading = True
         self.is_ended = False
+        self.report = ReadReport()
         self.finished = asyncio.Event()
         self.schedule = Schedule(settings.speed)
         self._capture = capture
@@ -79,7 +81,8 @@ class Playback:
         self._controls = controls
         self._steering = Steering(controls, self.schedule, show=lambda now: None)
         self._log = log
-        self._closing: dict[asyncio.Task[None], None] = {}
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def time(self) -> int:
@@ -108,9 +111,9 @@ class Playback:
                     start = self._within(await self._sent_elsewhere())
                     self.is_ended = False
         finally:
-            for task in list(self._closing):
+            for task in list(self._tasks):
                 task.cancel()
-            await asyncio.gather(*self._closing, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _within(self, target: int | None) -> int | None:
         """Return a time that a frame follows: behind the end means the last frame."""
@@ -129,14 +132,14 @@ class Playback:
     async def _play_from(self, start: int | None) -> bool:
         """Play from a time on; tell whether the end was reached."""
         self.is_reading = True
-        batches = _read_ahead(self._capture, start)
+        batches = self._read_ahead(start)
         try:
             first = await anext(batches, None)
             if first is None:
                 if start is None:
                     self._log("the capture holds nothing to serve")
                 return True
-            await self._rewind(first.seq[0], is_first=start is None)
+            await self._rewind(first.seq[0])
             self.now = first.ts_recv[0]
             self.is_reading = False
             is_going = await self._play(first)
@@ -147,14 +150,38 @@ class Playback:
             self.is_reading = False
             await batches.aclose()
 
-    async def _rewind(self, seq: int, *, is_first: bool) -> None:
+    async def _rewind(self, seq: int) -> None:
         """Stand before frame `seq`, with the books as they were there."""
         interpreter, accounts = Interpreter(str), None
-        if not is_first:
-            interpreter = await asyncio.to_thread(self._capture.interpreter_before, seq, str)
+        if seq > 0:
+            report = ReadReport()
+            interpreter = await asyncio.to_thread(
+                self._capture.interpreter_before, seq, str, report=report
+            )
             accounts = await asyncio.to_thread(self._accounts_before, seq)
         self.schedule.seek()
-        self.board.rewind(seq, interpreter, accounts)
+        is_beginning = seq <= self._capture.snapshot().first_seq
+        self.board.rewind(seq, interpreter, accounts, is_beginning=is_beginning)
+        self.look_back()
+
+    def look_back(self) -> None:
+        """Find the last pushes that newcomers wait for and that lie before the place sought."""
+        if self.board.sought and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_back())
+            self._keep(self._looking)
+
+    async def _look_back(self) -> None:
+        board = self.board
+        while board.sought:
+            sought, seeks = dict(board.sought), board.seeks
+            board.sought.clear()
+            wanted = {channel.push for channel in sought}
+            last = await asyncio.to_thread(
+                last_pushes_before, self._capture, wanted, board.position
+            )
+            if board.seeks == seeks:
+                for channel, receivers in sought.items():
+                    board.found(channel, receivers, last.get(channel.push))
 
     def _accounts_before(self, seq: int) -> dict[Subscription, AccountState]:
         """Return the states of the account channels as they stood before frame `seq`."""
@@ -227,18 +254,32 @@ class Playback:
         self.too_slow += 1
         self.board.forget(client)
         self._log(f"a client of {client.endpoint} is too slow: closed with 4005")
-        task = asyncio.create_task(client.cut_off())
-        self._closing[task] = None
-        task.add_done_callback(lambda done: self._closing.pop(done, None))
+        self._keep(asyncio.create_task(client.cut_off()))
 
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
-async def _read_ahead(capture: Capture, start: int | None) -> AsyncGenerator[FrameBatch, None]:
-    """Read batches in a thread, one ahead of the one in hand: decoding must not stall the clock."""
-    batches = capture.batches(start=start, kinds=_PLAYED)
-    pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
-    try:
-        while (batch := await pending) is not None:
-            pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
-            yield batch
-    finally:
-        pending.cancel()
+    async def _read_ahead(self, start: int | None) -> AsyncGenerator[FrameBatch, None]:
+        """Read in a thread, one batch ahead of that in hand: decoding must not stall the clock."""
+        self.report = report = ReadReport()
+        batches = self._capture.batches(start=start, kinds=_PLAYED, report=report)
+        pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+        said = 0
+        try:
+            while (batch := await pending) is not None:
+                pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+                yield batch
+                said = self._say(report, said)
+            self._say(report, said)
+        finally:
+            pending.cancel()
+
+    def _say(self, report: ReadReport, said: int) -> int:
+        """Say what could not be read, once; the playback goes on behind it."""
+        for problem in report.problems[said:]:
+            self._log(
+                f"passed over {problem.file}, frames {problem.first_seq} to {problem.last_seq}: "
+                f"{problem.cause}; run `recorder verify {self._capture.path}`"
+            )
+        return len(report.problems)

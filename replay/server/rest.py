@@ -53,6 +53,12 @@ def answer_http(
     return _json(socket, HTTPStatus.NOT_FOUND, refusal)
 
 
+def refusal(socket: ServerConnection, message: str) -> Response:
+    """Return the answer to a handshake that is one too many, as OKX writes it."""
+    body = msgspec.json.encode({"code": "50001", "data": [], "msg": message})
+    return _json(socket, HTTPStatus.SERVICE_UNAVAILABLE, body)
+
+
 def _now_at(target: str, now_ns: int, board: Switchboard[Any]) -> bytes | None:
     """Return the body of what changes while a capture is served, None for anything else."""
     parts = urlsplit(target)

@@ -23,7 +23,7 @@ from websockets.http11 import Request, Response
 
 from recorder.book import Book
 from recorder.capture.reader import Capture
-from recorder.errors import StartError, UsageError
+from recorder.errors import RecorderError, StartError, UsageError
 from recorder.okx.channels import CHANNELS
 from recorder.okx.exchange import (
     ChannelCounts,
@@ -34,17 +34,21 @@ from recorder.okx.exchange import (
     Started,
     Stopped,
     format_connection_id,
+    subscriptions_in,
 )
 from recorder.okx.faults import AnyFault
-from replay.server.catalogue import Catalogue, read_catalogue
+from replay.server.catalogue import Catalogue
 from replay.server.client import Client
 from replay.server.control import CONTROL_PATH, PAGE_PATH, STATUS_PATH, Control
 from replay.server.controls import ServedControls
 from replay.server.playback import Playback
-from replay.server.rest import BASE_PATH, answer_http
+from replay.server.rest import BASE_PATH, answer_http, refusal
 from replay.server.settings import Settings
 from replay.server.status import ServeStatus, status_of
+from replay.server.survey import Survey
 from replay.server.switchboard import Switchboard, identity
+
+_SURVEY_S = 1.0
 
 
 class ServeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,10 +85,13 @@ class Server:
         self._log = log
         self._clients: dict[Client, None] = {}
         self._is_awaited = settings.wait_for_subscribers > 0
+        self._news = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._clock: asyncio.Task[None] | None = None
         self._catalogue = Catalogue()
-        self._playback = self._new_playback()
+        self._playback = Playback(
+            capture, self._catalogue, settings, self.controls, self._clients, log=log
+        )
         self._control = Control(self, listening_on=settings.host)
         self._listener: Listener | None = None
 
@@ -189,14 +196,6 @@ class Server:
 
     async def __aenter__(self) -> Server:
         settings = self._settings
-        self._catalogue = await asyncio.to_thread(read_catalogue, self._capture)
-        self._playback = self._new_playback()
-        known = sum(len(arguments) for arguments in self._catalogue.known.values())
-        if settings.wait_for_subscribers > known:
-            raise UsageError(
-                f"expected to wait for at most {known} distinct arguments, which is what "
-                f"{self._capture.path} holds, received {settings.wait_for_subscribers}"
-            )
         try:
             self._listener = await listen(
                 self._converse,
@@ -206,8 +205,8 @@ class Server:
                 process_request=self._answer_http,
                 compression=None,
                 ping_interval=None,  # OKX's heartbeat is the text ping
-                max_size=1 << 20,
-                max_queue=64,
+                max_size=_largest(settings),
+                max_queue=16,
             )
         except (OSError, OverflowError) as error:
             raise StartError(
@@ -217,11 +216,27 @@ class Server:
             ) from error
         self.port = next(iter(self._listener.sockets)).getsockname()[1]
         self.controls.bind()
+        survey = asyncio.create_task(self._survey())
+        self._keep(survey)
         self._clock = asyncio.create_task(self._run())
         self._keep(self._clock)
         if settings.rules.idle_ns is not None:
             self._keep(asyncio.create_task(self._close_idle()))
+        # Clients are answered already; whoever looks at `arguments` sees all of a small capture.
+        await asyncio.wait((survey,), timeout=_SURVEY_S)
+        known = self._catalogue.count
+        if self._catalogue.is_complete and settings.wait_for_subscribers > known:
+            await self.close()
+            raise UsageError(
+                f"expected to wait for at most {known} distinct arguments, which is what "
+                f"{self._capture.path} holds, received {settings.wait_for_subscribers}"
+            )
         return self
+
+    async def wait_surveyed(self) -> None:
+        """Wait until all arguments of the capture are known; with a small one they are at once."""
+        while not self._catalogue.is_complete:
+            await self._news.wait()
 
     async def __aexit__(
         self,
@@ -229,6 +244,10 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every socket and end."""
         self.controls.unbind()
         tasks = list(self._tasks)
         for task in tasks:
@@ -238,15 +257,36 @@ class Server:
             self._listener.close()
             await self._listener.wait_closed()
 
-    def _new_playback(self) -> Playback:
-        return Playback(
-            self._capture,
-            self._catalogue,
-            self._settings,
-            self.controls,
-            self._clients,
-            log=self._log,
-        )
+    async def _survey(self) -> None:
+        """Find out what there is to serve, while it is being served."""
+        found, survey = self._catalogue, Survey(self._capture)
+        parts = survey.frames()
+        try:
+            while (frames := await asyncio.to_thread(next, parts, None)) is not None:
+                for frame in frames:
+                    found.take(frame)
+                found.start, found.end = survey.start, survey.end
+                if frames:
+                    self._playback.board.surveyed()
+                    self._learnt()
+        except RecorderError as error:
+            self._log(f"not all of the capture is known before it is played: {error}")
+        finally:
+            found.is_complete = True
+            self._learnt()
+
+    async def _until_known(self, endpoint: str, text: bytes) -> None:
+        """Wait until the survey has found what a request asks for, or has come to its end."""
+        while not self._catalogue.is_complete:
+            asked = subscriptions_in(text)
+            if all(self._playback.board.knows(endpoint, argument) for argument in asked):
+                return
+            await self._news.wait()
+
+    def _learnt(self) -> None:
+        """Wake those who wait for an argument to be found."""
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _run(self) -> None:
         await self._playback.run()
@@ -263,6 +303,10 @@ class Server:
         """Return None for the paths of WebSockets, else the whole answer."""
         if urlsplit(request.path).path in (PAGE_PATH, CONTROL_PATH, STATUS_PATH):
             return self._control.answer_http(socket, request)
+        if urlsplit(request.path).path.startswith(BASE_PATH + "/"):
+            most = self._settings.clients
+            if len(self._clients) >= most:
+                return refusal(socket, f"at most {most} clients at a time; try again later")
         return answer_http(self._catalogue, self._replay_instant, socket, request)
 
     async def _converse(self, socket: ServerConnection) -> None:
@@ -289,6 +333,8 @@ class Server:
         try:
             while True:
                 text = await socket.recv(decode=False)
+                if not self._catalogue.is_complete:
+                    await self._until_known(endpoint, text)
                 for reply in conversation.receive(text, time.monotonic_ns(), time.time_ns()):
                     await self._obey(client, reply)
         except ConnectionClosed:
@@ -304,6 +350,7 @@ class Server:
             client.push(reply.payload)
         elif isinstance(reply, Started):
             self._playback.board.subscribe(client, reply.argument)
+            self._playback.look_back()
             self._count_subscribers()
         elif isinstance(reply, Stopped):
             self._playback.board.unsubscribe(client, reply.argument)
@@ -330,7 +377,10 @@ class Server:
             for client in self._clients
             for argument in client.conversation.arguments
         }
-        if len(held) >= self._settings.wait_for_subscribers:
+        wanted = self._settings.wait_for_subscribers
+        if self._catalogue.is_complete:
+            wanted = min(wanted, self._catalogue.count)
+        if len(held) >= wanted:
             self._is_awaited = False
             if not self._settings.start_paused:
                 self._log(f"the clock starts: arguments subscribed: {len(held)}")
@@ -354,3 +404,12 @@ class Server:
         await asyncio.gather(*(socket.close(1000) for socket in sockets), return_exceptions=True)
         if self._listener is not None:
             self._listener.close()
+
+
+def _largest(settings: Settings) -> int:
+    """Return the longest message the socket takes: a little more than the rules allow.
+
+    What the rules do not allow gets the venue's own answer; what is longer still is not read.
+    """
+    limit = settings.rules.request_bytes
+    return 1 << 20 if limit is None else max(2 * limit, 4_096)

@@ -4,12 +4,12 @@ Responsible for the channels of a served capture, their subscribers, the books t
 rebuilt from, and the position in the capture. Refuses to own sockets and clocks: receivers are
 anything with `endpoint` and `push`, frames come in as arguments.
 
-Theory of operation. Every recorded push belongs to one `Channel` (endpoint and argument). A
-receiver that joins before the channel's first push gets recorded pushes only. One that joins
-later gets, for a chained book, one rebuilt snapshot and then every recorded push; where the book
-is not whole at that moment (a recorded gap or disconnect) it starts with the recorded snapshot
-that ends the gap. The state of an account (balances, positions) starts with one joined snapshot.
-Other channels simply go on.
+Theory of operation. Every recorded push belongs to one `Channel` (endpoint and argument), made
+when somebody asks for it or when it is pushed. A receiver that joins before the channel's first
+push gets recorded pushes only. One that joins later gets, for a chained book, one rebuilt snapshot
+and then every recorded push; where the book is not whole at that moment (a recorded gap or
+disconnect) it starts with the recorded snapshot that ends the gap. The state of an account starts
+with one joined snapshot; tickers, candles and the like with the last push, again. Others go on.
 
 Where a capture holds parallel connections (links) with the same argument, the connection whose
 push came first owns the channel until it closes; pushes of the others are duplicates and are
@@ -24,14 +24,23 @@ from typing import Any, Generic, Protocol, TypeVar
 from recorder.book import Book
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
-from recorder.okx.served import answers, is_snapshot, push_of, rebuilt_snapshot
+from recorder.okx.served import (
+    answers,
+    is_chained,
+    is_snapshot,
+    push_of,
+    rebuilt_snapshot,
+    repeats_last,
+)
 from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState
 from recorder.okx.subscription import Subscription, subscription_of
-from replay.server.catalogue import Catalogue, Stream
+from replay.server.catalogue import Catalogue
 
 _PUSH = b'{"arg":'
 _HEAD_BYTES_MAX = 1_024
 _HEADS_MAX = 65_536
+_REST = (Kind.SENT, Kind.REST)
+_CATALOGUED = (Kind.OPENED, *_REST)
 _DEEPEST = ("books", "books-l2-tbt", "books50-l2-tbt")  # of one sequence and one liquidity
 
 
@@ -55,19 +64,38 @@ class Channel(Generic[R]):
     """One argument on one endpoint.
 
     Attributes:
+        push: the argument as its pushes name it.
         owner: the recorded connection whose pushes are served, None before the first.
         receivers: who gets every push; waiting: who starts at the next snapshot.
+        has_begun: something was pushed before the position.
+        last: the push sent last, for channels that begin with it; None while not known.
         account: what was pushed so far, for channels whose first push is a whole state.
     """
 
-    __slots__ = ("account", "owner", "receivers", "stream", "waiting")
+    __slots__ = (
+        "account",
+        "endpoint",
+        "has_begun",
+        "is_chained",
+        "last",
+        "owner",
+        "push",
+        "receivers",
+        "repeats_last",
+        "waiting",
+    )
 
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
+    def __init__(self, endpoint: str, push: Subscription) -> None:
+        self.endpoint = endpoint
+        self.push = push
+        self.is_chained = is_chained(push.channel)
+        self.repeats_last = repeats_last(push.channel)
         self.owner: int | None = None
+        self.has_begun = False
+        self.last: bytes | None = None
         self.account: AccountState | None = None
-        if stream.push.channel in ACCOUNT_CHANNELS:
-            self.account = AccountState(stream.push.channel)
+        if push.channel in ACCOUNT_CHANNELS:
+            self.account = AccountState(push.channel)
         self.receivers: list[R] = []
         self.waiting: list[R] = []
 
@@ -82,33 +110,42 @@ class Switchboard(Generic[R]):
     """All channels of a capture, at one position in it.
 
     Attributes:
-        position: `seq` of the next frame.
+        position: `seq` of the next frame. seeks: how often it was sent elsewhere.
+        sought: channels whose last push lies before the place that was sought, with those who
+            wait for it; `found` gives it to them. Emptied by whoever looks.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self.position = 0
+        self.position = self.seeks = 0
+        self.sought: dict[Channel[R], list[R]] = {}
         self._catalogue = catalogue
         self._interpreter = Interpreter(str)
-        self._channels: dict[tuple[str, Subscription], Channel[R]] = {
-            key: Channel(stream) for key, stream in catalogue.streams.items()
-        }
+        self._channels: dict[tuple[str, Subscription], Channel[R]] = {}
+        self._held: dict[R, dict[Subscription, None]] = {}
         self._by_head: dict[tuple[int, bytes], Channel[R]] = {}
         self._closed: list[Frame] = []
+        self._origin: int | None = None  # position of the last seek; None: from the beginning
 
     @property
     def channels(self) -> set[str]:
-        """The names of the channels that have been pushed."""
-        return {push.channel for _, push in self._channels}
+        """The names of the channels that have been pushed, as far as is known."""
+        return {push.channel for _, push in (*self._catalogue.first, *self._channels)}
 
     def knows(self, endpoint: str, argument: Mapping[str, Any]) -> bool:
         """Say whether an ack or a push of this argument is recorded on this endpoint."""
         return identity(argument) in self._catalogue.known[endpoint]
+
+    def surveyed(self) -> None:
+        """Take note that the catalogue knows more than before: where connections went."""
+        self._by_head.clear()
 
     def rewind(
         self,
         position: int,
         interpreter: Interpreter,
         accounts: Mapping[Subscription, AccountState] | None = None,
+        *,
+        is_beginning: bool,
     ) -> None:
         """Stand before frame `position`; every receiver starts as if it had just subscribed.
 
@@ -116,15 +153,20 @@ class Switchboard(Generic[R]):
             position: `seq` of the next frame.
             interpreter: of texts (`Interpreter(str)`), as it stood before that frame.
             accounts: states of account channels before that frame, where there is anything.
+            is_beginning: nothing lies before it.
         """
         self.position = position
+        self.seeks += 1
+        self._origin = None if is_beginning else position
         self._interpreter = interpreter
         self._closed.clear()
+        self.sought.clear()
         for channel in self._channels.values():
             receivers = channel.receivers + channel.waiting
-            channel.owner = None
+            channel.owner = channel.last = None
+            channel.has_begun = self._may_have_begun(channel)
             if channel.account is not None:
-                push = channel.stream.push
+                push = channel.push
                 channel.account = (accounts or {}).get(push) or AccountState(push.channel)
             channel.receivers, channel.waiting = [], []
             for receiver in receivers:
@@ -132,19 +174,40 @@ class Switchboard(Generic[R]):
 
     def subscribe(self, receiver: R, argument: Mapping[str, Any]) -> None:
         """Let a receiver have an argument from here on, with a snapshot where one is needed."""
-        for channel in self._channels_of(receiver, argument):
+        asked = identity(argument)
+        if asked is None:
+            return
+        self._held.setdefault(receiver, {})[asked] = None
+        self._channel(receiver.endpoint, asked)
+        for channel in self._channels_of(receiver, asked):
             if receiver not in channel.receivers and receiver not in channel.waiting:
                 self._join(channel, receiver)
 
     def unsubscribe(self, receiver: R, argument: Mapping[str, Any]) -> None:
         """Send a receiver no more of an argument."""
-        for channel in self._channels_of(receiver, argument):
-            channel.remove(receiver)
+        asked = identity(argument)
+        held = self._held.get(receiver, {})
+        if asked is None or asked not in held:
+            return
+        del held[asked]
+        for channel in self._channels_of(receiver, asked):
+            if not any(answers(channel.push, other) for other in held):
+                channel.remove(receiver)
 
     def forget(self, receiver: R) -> None:
         """Send a receiver nothing more at all."""
+        self._held.pop(receiver, None)
         for channel in self._channels.values():
             channel.remove(receiver)
+
+    def found(self, channel: Channel[R], receivers: list[R], payload: bytes | None) -> None:
+        """Give those who wait for a channel's last push this one, unless a newer one came."""
+        if payload is None or channel.last is not None:
+            return
+        channel.last = payload
+        for receiver in receivers:
+            if receiver in channel.receivers:
+                receiver.push(payload)
 
     def play(self, frame: Frame) -> list[R]:
         """Pass a frame: return who must be sent its payload; state and position move behind it."""
@@ -159,19 +222,25 @@ class Switchboard(Generic[R]):
             self._interpreter.step(closed)
         self._closed.clear()
         if frame.kind is not Kind.TEXT:
-            self._interpreter.step(frame)
+            if frame.kind in _CATALOGUED:
+                self._catalogue.take(frame, is_now=True)
+            if frame.kind not in _REST:
+                self._interpreter.step(frame)
             if frame.kind is Kind.RUN:
                 self._release(frame)
             return []
         channel = self._channel_of(frame)
         if channel is None:
             return []
-        if channel.stream.is_chained:
+        channel.has_begun = True
+        if channel.is_chained:
             self._interpreter.step(frame)
         if channel.owner != frame.connection:
             if channel.owner is not None:
                 return []
             channel.owner = frame.connection
+        if channel.repeats_last:
+            channel.last = frame.payload
         if channel.account is not None:
             channel.account.take(frame.payload)
         if channel.waiting and is_snapshot(frame.payload):
@@ -181,8 +250,9 @@ class Switchboard(Generic[R]):
 
     def instruments(self) -> list[str]:
         """Return the instruments of which a book has been pushed."""
-        books = [stream.push for stream in self._catalogue.streams.values() if stream.is_chained]
-        return sorted({push.instrument for push in books if push.instrument is not None})
+        pushes = {push for _, push in (*self._catalogue.first, *self._channels)}
+        books = [push.instrument for push in pushes if is_chained(push.channel)]
+        return sorted({name for name in books if name is not None})
 
     def book(self, instrument: str) -> Book | None:
         """Return the deepest whole book of an instrument at this position, None: there is none."""
@@ -190,10 +260,26 @@ class Switchboard(Generic[R]):
         ranked = [book for channel in _DEEPEST for book in whole if book.channel == channel]
         return ranked[0] if ranked else None
 
-    def _channels_of(self, receiver: R, argument: Mapping[str, Any]) -> list[Channel[R]]:
-        asked = identity(argument)
-        if asked is None:
-            return []
+    def _channel(self, endpoint: str, push: Subscription) -> Channel[R]:
+        """Return the channel of an argument; a new one has those who asked for it."""
+        channel = self._channels.get((endpoint, push))
+        if channel is None:
+            channel = self._channels[endpoint, push] = Channel(endpoint, push)
+            channel.has_begun = self._may_have_begun(channel)
+            for receiver, held in self._held.items():
+                is_meant = receiver.endpoint == endpoint
+                if is_meant and any(answers(push, asked) for asked in held):
+                    self._join(channel, receiver)
+        return channel
+
+    def _may_have_begun(self, channel: Channel[R]) -> bool:
+        """Say whether something was pushed before the place that was sought, as far as known."""
+        if self._origin is None:
+            return False
+        first = self._catalogue.first.get((channel.endpoint, channel.push))
+        return first is None or first < self._origin
+
+    def _channels_of(self, receiver: R, asked: Subscription) -> list[Channel[R]]:
         return [
             channel
             for (endpoint, push), channel in self._channels.items()
@@ -201,22 +287,26 @@ class Switchboard(Generic[R]):
         ]
 
     def _join(self, channel: Channel[R], receiver: R) -> None:
-        stream = channel.stream
-        if stream.is_chained and stream.first_seq < self.position:
+        if channel.is_chained:
             snapshot = self._snapshot(channel)
-            if snapshot is None:
+            if snapshot is None and channel.has_begun:
                 channel.waiting.append(receiver)
                 return
-            receiver.push(snapshot)
-        if channel.account is not None and stream.first_seq < self.position:
+            if snapshot is not None:
+                receiver.push(snapshot)
+        elif channel.account is not None:
             whole = channel.account.first_push()
             if whole is not None:
                 receiver.push(whole)
+        elif channel.last is not None:
+            receiver.push(channel.last)
+        elif channel.repeats_last and channel.has_begun:
+            self.sought.setdefault(channel, []).append(receiver)
         channel.receivers.append(receiver)
 
     def _snapshot(self, channel: Channel[R]) -> bytes | None:
         """Return a snapshot of the book as it stands, None where nobody can know it now."""
-        push = channel.stream.push
+        push = channel.push
         name = push.instrument or push.get("sprdId") or ""
         for book in self._interpreter.books.of(name):
             is_meant = book.channel == push.channel and channel.owner in (None, book.connection)
@@ -241,9 +331,10 @@ class Switchboard(Generic[R]):
         push = push_of(payload)
         if push is None:
             return None
+        self._catalogue.take(frame)
         endpoint = self._catalogue.endpoint_of(frame.connection, push)
-        channel = self._channels.get((endpoint, push))
-        if channel is not None and head is not None:
+        channel = self._channel(endpoint, push)
+        if head is not None:
             if len(self._by_head) >= _HEADS_MAX:
                 self._by_head.clear()
             self._by_head[head] = channel

@@ -162,7 +162,7 @@ def test_a_rewound_board_starts_everybody_anew(datasets: Path):
     board.subscribe(listener, BOOKS)
     play(board, frames)
     once = list(listener.received)
-    board.rewind(0, Interpreter(str))
+    board.rewind(0, Interpreter(str), is_beginning=True)
     play(board, frames)
 
     assert listener.received == once + once
