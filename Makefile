@@ -43,8 +43,9 @@ soak: $(VENV)/.installed-dev ## record from a faulty venue and check that nothin
 torture: $(VENV)/.installed ## kill, cut the power, fill the disk, flip bits (TORTURE_MINUTES=20 TORTURE_SEED=0)
 	$(BIN)/python -m tests.torture
 
-docs: $(VENV)/.installed-dev ## put the current --help texts into docs/commands.md
+docs: $(VENV)/.installed-dev ## put the current --help texts and query results into the docs
 	$(BIN)/python -m tests.command_docs
+	$(BIN)/python -m tests.cookbook
 
 datasets: $(VENV)/.installed ## rebuild the committed captures (same digests on every machine)
 	$(BIN)/python -m datasets.build

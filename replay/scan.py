@@ -45,7 +45,7 @@ _FRAME_FIELDS: dict[str, pa.DataType] = {
 FRAMES = pa.schema(_FRAME_FIELDS)
 
 
-class _Scan(ds.InMemoryDataset):
+class Scan(ds.InMemoryDataset):
     """A dataset whose scanner makes record batches on demand."""
 
     def __init__(self, schema: pa.Schema, extent: Extent) -> None:
@@ -79,7 +79,7 @@ class _Scan(ds.InMemoryDataset):
             raise
 
 
-class FrameScan(_Scan):
+class FrameScan(Scan):
     """Frames as rows: the part of a capture that is not in Parquet yet."""
 
     def __init__(self, extent: Extent) -> None:
@@ -112,7 +112,7 @@ def _columns_of(batch: FrameBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-class EventScan(_Scan):
+class EventScan(Scan):
     """One view of events as rows."""
 
     def __init__(self, view: View, extent: Extent) -> None:

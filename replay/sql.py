@@ -26,6 +26,9 @@ from recorder.capture.reader import Capture, Problem, ReadReport
 from recorder.capture.snapshot import SealedSource, SourceGone
 from recorder.errors import Damage, ExitCode, UsageError
 from replay.extent import Extent
+from replay.ladder_scan import COMMENTS as LADDER_COMMENTS
+from replay.ladder_scan import LadderScan
+from replay.macros import create_macros
 from replay.results import FORMATS, Output, Spool, write_result
 from replay.scan import FRAMES, EventScan, FrameScan
 from replay.tables import COMMENTS
@@ -281,6 +284,8 @@ def _attach_snapshot(
         connection.register(view.name, EventScan(view, extent))
         columns = {column.name: column.comment for column in view.columns}
         _comment(connection, view.name, view.comment, columns)
+    connection.register("ladders", LadderScan(extent))
+    _comment(connection, "ladders", "The book of one instrument at one instant", LADDER_COMMENTS)
     of_instruments = {c.name: c.comment for c in VIEWS["instrument_updates"].columns}
     _create(
         connection, "instruments", _INSTRUMENTS, "Latest rules of each instrument", of_instruments
@@ -295,6 +300,7 @@ def _attach_snapshot(
     )
     columns = {"last_seq": "last frame that this connection sees; -1: none"}
     _comment(connection, "capture", "The capture behind these views", columns)
+    create_macros(connection)
     return extent
 
 

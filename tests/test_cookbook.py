@@ -1,0 +1,18 @@
+"""Every query of the cookbook prints what the page says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cookbook import Recipe, answer, recipes
+
+RECIPES = list(recipes())
+
+
+def test_there_are_twenty() -> None:
+    assert len(RECIPES) == 20
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.title for recipe in RECIPES])
+def test_what_is_printed(recipe: Recipe) -> None:
+    assert answer(recipe.capture, recipe.sql) == recipe.result
