@@ -1,8 +1,8 @@
 """A local OKX made of a capture: `serve(...)`, an unmodified v5 client can connect to it.
 
-`catalogue` finds what a capture can serve, `switchboard` decides who receives which frame,
-`playback` when, `shell` owns the sockets, `rest` answers plain HTTP on the same port; `controls` is
-the handle of a running server.
+`survey` finds what a capture can serve and `catalogue` keeps it, `switchboard` decides who receives
+which frame, `playback` when; `shell` listens, `conversations` answer clients, `rest` plain HTTP on
+the same port; `controls` is the handle of a running server.
 """
 
 from __future__ import annotations

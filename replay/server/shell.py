@@ -1,52 +1,39 @@
 """The sockets of a served capture.
 
-Responsible for listening, for the conversations and for what the server says of itself. Refuses to
-know what a venue answers (`okx.exchange`), who receives what (`switchboard`) and when (`playback`).
+Responsible for listening, for which path leads where, and for what the server says of itself.
+Refuses to converse (`conversations`), to know who receives what (`switchboard`) and when
+(`playback`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server as Listener
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from recorder.book import Book
 from recorder.capture.reader import Capture
 from recorder.errors import RecorderError, StartError, UsageError
-from recorder.okx.channels import CHANNELS
-from recorder.okx.exchange import (
-    ChannelCounts,
-    Close,
-    Conversation,
-    Reply,
-    Send,
-    Started,
-    Stopped,
-    format_connection_id,
-    subscriptions_in,
-)
 from recorder.okx.faults import AnyFault
 from replay.server.catalogue import Catalogue
 from replay.server.client import Client
 from replay.server.control import CONTROL_PATH, PAGE_PATH, STATUS_PATH, Control
 from replay.server.controls import ServedControls
+from replay.server.conversations import Conversations
 from replay.server.playback import Playback
 from replay.server.rest import BASE_PATH, answer_http, refusal
 from replay.server.settings import Settings
 from replay.server.status import ServeStatus, status_of
 from replay.server.survey import Survey
-from replay.server.switchboard import Switchboard, identity
+from replay.server.switchboard import Switchboard
 
 _SURVEY_S = 1.0
 
@@ -81,16 +68,16 @@ class Server:
         self.controls = ServedControls()
         self._capture = capture
         self._settings = settings
-        self._counts = ChannelCounts()
         self._log = log
         self._clients: dict[Client, None] = {}
-        self._is_awaited = settings.wait_for_subscribers > 0
-        self._news = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._clock: asyncio.Task[None] | None = None
         self._catalogue = Catalogue()
         self._playback = Playback(
             capture, self._catalogue, settings, self.controls, self._clients, log=log
+        )
+        self._conversations = Conversations(
+            self._catalogue, settings, self._playback, self.controls, self._clients, log=log
         )
         self._control = Control(self, listening_on=settings.host)
         self._listener: Listener | None = None
@@ -172,7 +159,7 @@ class Server:
         if playback.is_ended:
             return "ended"
         if playback.schedule.is_paused:
-            return "waiting" if self._is_awaited else "paused"
+            return "waiting" if self._conversations.is_awaited else "paused"
         return "playing"
 
     async def wait_finished(self) -> None:
@@ -221,7 +208,7 @@ class Server:
         self._clock = asyncio.create_task(self._run())
         self._keep(self._clock)
         if settings.rules.idle_ns is not None:
-            self._keep(asyncio.create_task(self._close_idle()))
+            self._keep(asyncio.create_task(self._conversations.close_idle()))
         # Clients are answered already; whoever looks at `arguments` sees all of a small capture.
         await asyncio.wait((survey,), timeout=_SURVEY_S)
         known = self._catalogue.count
@@ -236,7 +223,7 @@ class Server:
     async def wait_surveyed(self) -> None:
         """Wait until all arguments of the capture are known; with a small one they are at once."""
         while not self._catalogue.is_complete:
-            await self._news.wait()
+            await self._conversations.news.wait()
 
     async def __aexit__(
         self,
@@ -268,25 +255,12 @@ class Server:
                 found.start, found.end = survey.start, survey.end
                 if frames:
                     self._playback.board.surveyed()
-                    self._learnt()
+                    self._conversations.learnt()
         except RecorderError as error:
             self._log(f"not all of the capture is known before it is played: {error}")
         finally:
             found.is_complete = True
-            self._learnt()
-
-    async def _until_known(self, endpoint: str, text: bytes) -> None:
-        """Wait until the survey has found what a request asks for, or has come to its end."""
-        while not self._catalogue.is_complete:
-            asked = subscriptions_in(text)
-            if all(self._playback.board.knows(endpoint, argument) for argument in asked):
-                return
-            await self._news.wait()
-
-    def _learnt(self) -> None:
-        """Wake those who wait for an argument to be found."""
-        self._news.set()
-        self._news = asyncio.Event()
+            self._conversations.learnt()
 
     async def _run(self) -> None:
         await self._playback.run()
@@ -297,7 +271,7 @@ class Server:
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
-    # --- conversations ----------------------------------------------------------------------
+    # --- what arrives -----------------------------------------------------------------------
 
     async def _answer_http(self, socket: ServerConnection, request: Request) -> Response | None:
         """Return None for the paths of WebSockets, else the whole answer."""
@@ -313,86 +287,8 @@ class Server:
         path = "" if socket.request is None else urlsplit(socket.request.path).path
         if path == CONTROL_PATH:
             await self._control.converse(socket)
-            return
-        endpoint = path.removeprefix(BASE_PATH + "/")
-        board = self._playback.board
-        conversation = Conversation(
-            endpoint,
-            format_connection_id(secrets.randbits(32)),
-            lambda argument: board.knows(endpoint, argument),
-            endpoint_of=lambda name: CHANNELS[name].endpoint if name in CHANNELS else None,
-            needs_login=self._needs_login,
-            login=self._settings.login,
-            rules=self._settings.rules,
-            counts=self._counts,
-            now_ns=time.monotonic_ns(),
-        )
-        client = Client(socket, endpoint, conversation)
-        self._clients[client] = None
-        self._log(f"a client connected to {endpoint}, {len(self._clients)} in all")
-        try:
-            while True:
-                text = await socket.recv(decode=False)
-                if not self._catalogue.is_complete:
-                    await self._until_known(endpoint, text)
-                for reply in conversation.receive(text, time.monotonic_ns(), time.time_ns()):
-                    await self._obey(client, reply)
-        except ConnectionClosed:
-            pass
-        finally:
-            self._clients.pop(client, None)
-            board.forget(client)
-            conversation.end()
-            self._log(f"a client left {endpoint}, {len(self._clients)} remain")
-
-    async def _obey(self, client: Client, reply: Reply) -> None:
-        if isinstance(reply, Send):
-            client.push(reply.payload)
-        elif isinstance(reply, Started):
-            self._playback.board.subscribe(client, reply.argument)
-            self._playback.look_back()
-            self._count_subscribers()
-        elif isinstance(reply, Stopped):
-            self._playback.board.unsubscribe(client, reply.argument)
-        elif isinstance(reply, Close):
-            await client.socket.close(reply.code, reply.reason)
-
-    def _needs_login(self, argument: Mapping[str, Any]) -> bool:
-        """Say whether an argument wants a login: all that is about an account.
-
-        Tick-by-tick books do only where it is asked for: they are gated by fee tier at OKX, and
-        whoever has the capture has them already; a client that logs in first is served as well.
-        """
-        channel = CHANNELS.get(argument["channel"])
-        if channel is None or not channel.login:
-            return False
-        return self._settings.books_need_login or not channel.is_book
-
-    def _count_subscribers(self) -> None:
-        """Start the clock when enough distinct arguments are held, over all clients."""
-        if not self._is_awaited:
-            return
-        held = {
-            (client.endpoint, identity(argument))
-            for client in self._clients
-            for argument in client.conversation.arguments
-        }
-        wanted = self._settings.wait_for_subscribers
-        if self._catalogue.is_complete:
-            wanted = min(wanted, self._catalogue.count)
-        if len(held) >= wanted:
-            self._is_awaited = False
-            if not self._settings.start_paused:
-                self._log(f"the clock starts: arguments subscribed: {len(held)}")
-                self.controls.resume()
-
-    async def _close_idle(self) -> None:
-        """Apply the venue's idle rule, to the second."""
-        while True:
-            await asyncio.sleep(1)
-            for client in list(self._clients):
-                for reply in client.conversation.tick(time.monotonic_ns()):
-                    await self._obey(client, reply)
+        else:
+            await self._conversations.converse(socket, path.removeprefix(BASE_PATH + "/"))
 
     def _replay_instant(self) -> tuple[int, Switchboard[Client]]:
         """Return the time of the frame in hand, ns, and the books as they stand."""

@@ -41,8 +41,7 @@ def test_of_a_dataset_it_knows_what_is_there_and_where_it_begins(datasets: Path,
 
 
 def push(argument: str, number: int) -> bytes:
-    body = '{"arg":{%s},"data":[{"n":"%d"}]}' % (argument, number)
-    return body.encode()
+    return f'{{"arg":{{{argument}}},"data":[{{"n":"{number}"}}]}}'.encode()
 
 
 BTC = '"channel":"tickers","instId":"BTC-USDT"'
