@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from recorder.capture.hold import Hold
+from recorder.capture.hold import LAPSE_S, Hold
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource, Snapshot
@@ -39,7 +39,7 @@ class Extent:
         gaps: ranges, inclusive, that DuckDB does not read from Parquet itself.
         report: losses and problems of all scans.
         failures: what stopped a scan; DuckDB keeps only the text of it.
-        hold: keeps the snapshot's files from being deleted, as long as this object lives.
+        hold: keeps the snapshot's files from being deleted while it is used (`begin`).
     """
 
     def __init__(
@@ -58,6 +58,25 @@ class Extent:
         self.hold = hold
         self._snapshot = snapshot
         self._times: dict[str, Interval] = {}
+
+    def begin(self) -> None:
+        """Note that a query reads: its files are held from here on.
+
+        Raises:
+            Damage: nothing was read for so long that the hold lapsed, and files have gone since.
+        """
+        if not self.hold.renew():
+            return
+        root = self._snapshot.root
+        gone = [s.path for s in self._snapshot.sealed if not (root / s.path).exists()]
+        if gone:
+            raise Damage(
+                f"expected {gone[0]} in {root}, but it was joined with others or expired while "
+                f"this connection was not used for {LAPSE_S / 60:.0f} minutes; call "
+                f"refresh(connection)",
+                file=gone[0],
+                cause="gone since this connection was used",
+            )
 
     def spans(self, bounds: Bounds) -> list[Span]:
         """Return the ranges that hold every frame within the bounds, in order.

@@ -59,6 +59,7 @@ class Scan(ds.InMemoryDataset):
         **options: Any,
     ) -> ds.Scanner:
         """Return a scanner over fresh batches; called by DuckDB for each scan of a query."""
+        self.extent.begin()
         names = list(self.schema.names if columns is None else columns)
         if filter is not None:
             # The filter is applied behind the batches, so its columns must be in them.

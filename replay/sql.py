@@ -6,8 +6,8 @@ frames: the views of events are made by the one parser and the one interpreter w
 read (`replay.scan`); and to let DuckDB download anything.
 
 A connection sees the frames up to the snapshot's last one: of sealed segments through DuckDB's
-own Parquet reader, from an explicit list of files, and of journals as a stream. While it is open,
-neither compaction nor retention deletes a file that it sees.
+own Parquet reader, from an explicit list of files, and of journals as a stream. Neither compaction
+nor retention deletes a file that it sees, until no query has begun for ten minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import msgspec
 
-from recorder.capture.hold import hold_snapshot
+from recorder.capture.hold import LAPSE_S, hold_snapshot
 from recorder.capture.holes import missing_by_name
 from recorder.capture.reader import Capture, Problem, ReadReport
 from recorder.capture.snapshot import SealedSource, SourceGone
@@ -123,7 +123,7 @@ def connect(capture: Capture | str | os.PathLike[str]) -> duckdb.DuckDBPyConnect
     if not isinstance(capture, Capture):
         capture = Capture(capture)
     connection = _open()
-    _attach(connection, capture)
+    _attach(connection, capture, lapse_s=LAPSE_S)
     return connection
 
 
@@ -145,7 +145,7 @@ def refresh(connection: duckdb.DuckDBPyConnection) -> None:
     """
     # fetchall: DuckDB 2.0 refuses other work on a connection while a result is unfinished.
     ((path,),) = connection.execute("SELECT path FROM capture").fetchall()
-    _attach(connection, Capture(path))
+    _attach(connection, Capture(path), lapse_s=LAPSE_S)
 
 
 def query(
@@ -234,17 +234,23 @@ def _sentence(error: duckdb.Error) -> str:
 
 
 def _attach(
-    connection: duckdb.DuckDBPyConnection, capture: Capture, *, without: Sequence[str] = ()
+    connection: duckdb.DuckDBPyConnection,
+    capture: Capture,
+    *,
+    without: Sequence[str] = (),
+    lapse_s: float | None = None,
 ) -> Extent:
     """Put all views over a new snapshot into a connection.
 
     Args:
         without: sealed segments that DuckDB shall not open itself.
+        lapse_s: how long its files are held after the beginning of the last query; None: until
+            the next snapshot.
     """
     refused = list(without)
     while True:
         try:
-            return _attach_snapshot(connection, capture, refused)
+            return _attach_snapshot(connection, capture, refused, lapse_s)
         except SourceGone:
             continue  # sealed while it was listed
         except duckdb.Error as error:
@@ -256,10 +262,13 @@ def _attach(
 
 
 def _attach_snapshot(
-    connection: duckdb.DuckDBPyConnection, capture: Capture, without: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    capture: Capture,
+    without: Sequence[str],
+    lapse_s: float | None,
 ) -> Extent:
     # DuckDB opens the files by itself, whenever a query needs them: held, they stay.
-    snapshot, hold = hold_snapshot(capture)
+    snapshot, hold = hold_snapshot(capture, lapse_s=lapse_s)
     capture = capture.pinned(snapshot)
     sealed = [source for source in snapshot.sealed if source.path not in without]
     # A segment that cannot be read still has its numbers: a scan of them says what is missing.

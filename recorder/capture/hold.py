@@ -1,16 +1,20 @@
 """Hold: files that somebody reads are not deleted.
 
-Responsible for the shared locks of readers (on a sealed file while it is open, on the capture for
-a connection that opens files itself, as DuckDB does) and for the exclusive ones of whoever deletes.
-Refuses to wait for a reader: a file that is held is left for later.
+Responsible for the shared locks of readers (on a sealed file while it is open, and on files that
+are still to be read, or that DuckDB opens by itself) and for the exclusive ones of whoever deletes.
+Refuses to wait for a reader: a file that is held is left for later; and to let a reader that does
+nothing hold files for ever.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import struct
+import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -41,23 +45,128 @@ def hold_file(path: Path) -> int:
     return fd
 
 
-class Hold:
-    """A shared lock on a whole capture: none of its files is deleted until it is closed.
+LAPSE_S = 600.0
+"""A hold on files to be read lapses after so long without use (at the latest after twice that)."""
+AHEAD = 64
+"""How many files in front of it a reader holds."""
 
-    One descriptor, however many segments: DuckDB opens files by itself whenever a query needs
-    them, and what is a journal now may be sealed, joined and expired before it does.
+_OFD_SETLK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
+_FLOCK = struct.Struct("hhqqi4x")
+
+
+def _lock_name(fd: int, kind: int, path: str) -> bool:
+    """Lock (or unlock) what stands for a sealed file: a byte far behind the end of `capture.json`.
+
+    Its offset is the number that the first 15 digits of the hash in the file's name are. The lock
+    belongs to the open descriptor, not to the process (Linux, "open file description locks").
+
+    Returns:
+        Whether the file system has such locks.
+
+    Raises:
+        BlockingIOError: somebody else has it.
+    """
+    if _OFD_SETLK is None:
+        return False
+    offset = int(path.rpartition("-")[2].partition(".")[0][:15], 16)
+    try:
+        fcntl.fcntl(fd, _OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
+    except BlockingIOError:
+        raise
+    except PermissionError as error:  # what POSIX also allows for "somebody has it"
+        raise BlockingIOError(*error.args) from error
+    except OSError:
+        return False
+    return True
+
+
+class Hold:
+    """Shared locks on sealed files: none of them is deleted until this is closed or has lapsed.
+
+    One descriptor, however many files. A file system without locks on names is held as a whole.
+
+    Args:
+        paths: of sealed files, relative to the capture.
+        lapse_s: without `renew` for so long (at most twice that) everything is let go; None: never.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._fd = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
-        with suppress(OSError):
-            fcntl.flock(self._fd, fcntl.LOCK_SH)  # whoever deletes holds it for one unlink
+    def __init__(
+        self, root: Path, paths: Iterable[str] = (), *, lapse_s: float | None = None
+    ) -> None:
+        self._root = root
+        self._lapse_s = lapse_s
+        self._paths = dict.fromkeys(paths)
+        self._fds: list[int] = []
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._is_used = self._is_closed = False
+        self._take()
+
+    def _take(self) -> None:
+        self._fds.append(os.open(self._root / layout.CAPTURE_FILE, os.O_RDONLY | os.O_CLOEXEC))
+        for path in self._paths:
+            self._lock_one(path)
+        if self._lapse_s is not None:
+            self._is_used = False
+            self._arm(self._lapse_s)
+
+    def _arm(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, _lapse, (weakref.ref(self),))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _lock_one(self, path: str) -> None:
+        with suppress(BlockingIOError):  # it is being deleted: whoever opens it finds it gone
+            if _lock_name(self._fds[0], fcntl.F_RDLCK, path) or len(self._fds) > 1:
+                return
+            self._fds.append(os.open(self._root, os.O_RDONLY | os.O_CLOEXEC))
+            with suppress(OSError):
+                fcntl.flock(self._fds[1], fcntl.LOCK_SH)
+
+    def renew(self) -> bool:
+        """Go on holding; take again what has lapsed. Returns whether it had."""
+        with self._lock:
+            self._is_used = True
+            if self._fds or self._is_closed:
+                return False
+            self._take()
+            return True
+
+    def move(self, gone: Iterable[str], more: Iterable[str]) -> None:
+        """Let go of some files and hold others."""
+        self.renew()
+        with self._lock:
+            for path in gone:
+                self._paths.pop(path, None)
+                if self._fds:
+                    with suppress(BlockingIOError):
+                        _lock_name(self._fds[0], fcntl.F_UNLCK, path)
+            for path in more:
+                self._paths[path] = None
+                if self._fds:
+                    self._lock_one(path)
+
+    def lapse(self) -> None:
+        """Let go, unless it was used since the last look."""
+        with self._lock:
+            if self._is_used and not self._is_closed and self._lapse_s is not None:
+                self._is_used = False
+                self._arm(self._lapse_s)
+            else:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._fds:
+            os.close(self._fds.pop())
 
     def close(self) -> None:
-        """Let go."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Let go for good."""
+        with self._lock:
+            self._is_closed = True
+            self._let_go()
 
     def __del__(self) -> None:
         self.close()
@@ -74,14 +183,61 @@ class Hold:
         self.close()
 
 
-def hold_snapshot(capture: Capture) -> tuple[Snapshot, Hold]:
-    """Return a snapshot and the hold on its files: they were there when the hold was taken."""
-    hold = Hold(capture.path)
-    return capture.snapshot(), hold
+def _lapse(hold: weakref.ref[Hold]) -> None:
+    if (alive := hold()) is not None:
+        alive.lapse()
 
 
-def remove_unheld(root: Path, path: str, *more: Path) -> bool:
+class ReadAhead:
+    """Holds the next files that a reader comes to, as long as it goes on reading.
+
+    So retention does not overtake it at once: it waits for the files in front of a slow reader,
+    and for no others.
+    """
+
+    def __init__(self, root: Path, paths: Sequence[str]) -> None:
+        self._root = root
+        self._paths = paths
+        self._held = range(0)
+        self._hold: Hold | None = None
+
+    def reach(self, position: int) -> None:
+        """The reader is at a file now."""
+        wanted = range(position, min(position + AHEAD, len(self._paths)))
+        if self._hold is None:
+            if len(wanted) < 2:
+                return  # that one is open
+            self._hold = Hold(self._root, lapse_s=LAPSE_S)
+        self._hold.move(
+            [self._paths[n] for n in self._held if n not in wanted],
+            [self._paths[n] for n in wanted if n not in self._held],
+        )
+        self._held = wanted
+
+    def close(self) -> None:
+        """Let go."""
+        if self._hold is not None:
+            self._hold.close()
+
+
+def hold_snapshot(capture: Capture, *, lapse_s: float | None = None) -> tuple[Snapshot, Hold]:
+    """Return a snapshot and the hold on its sealed files: all of them are there."""
+    fd = os.open(capture.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_SH)  # whoever deletes holds it for one unlink
+        snapshot = capture.snapshot()
+        paths = [source.path for source in snapshot.sealed]
+        return snapshot, Hold(capture.path, paths, lapse_s=lapse_s)
+    finally:
+        os.close(fd)
+
+
+def remove_unheld(root: Path, path: str, *more: Path, is_urgent: bool = False) -> bool:
     """Delete a sealed file, and `more` that belongs to it, unless somebody holds it.
+
+    Args:
+        is_urgent: it goes although somebody is still to read it; not while it is open.
 
     Returns:
         Whether it is gone. False leaves everything as it was.
@@ -94,6 +250,10 @@ def remove_unheld(root: Path, path: str, *more: Path) -> bool:
             locks.append(fd)
             with suppress_unsupported():
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not is_urgent:
+            with suppress(PermissionError):
+                locks.append(os.open(root / layout.CAPTURE_FILE, os.O_RDWR | os.O_CLOEXEC))
+                _lock_name(locks[-1], fcntl.F_WRLCK, path)
         for other in (*more, file):  # the file last: while it is there, this is tried again
             other.unlink(missing_ok=True)
         layout.fsync_directory(file.parent)

@@ -96,14 +96,16 @@ def expire_oldest(
 ) -> list[Removed]:
     """Let the oldest segments go until `bytes_needed` are free, at once (a disk is full).
 
-    What waits already, or was replaced by a joined file, goes first. A file that is held stays
-    on the disk: the space comes from the next ones. The few KiB that the mark itself needs are
-    lent by the reserve where nothing else is left.
+    What waits already, or was replaced by a joined file, goes first. A file that is open stays
+    on the disk: the space comes from the next ones. One that somebody is still to read goes:
+    a recording that stands still is worse than a reader that is overtaken. The few KiB that the
+    mark itself needs are lent by the reserve where nothing else is left.
     """
     path = Path(root)
     with only_one(path / layout.FRAMES_DIR, "retention", patience_s=PATIENCE_S):
-        retention = _Retention(path, now_ns, may_lend=True)
-        freed = retention.delete_waiting(grace_s) + _remove_superseded(path, now_ns, grace_s)
+        retention = _Retention(path, now_ns, is_urgent=True)
+        freed = retention.delete_waiting(grace_s)
+        freed += _remove_superseded(path, now_ns, grace_s, is_urgent=True)
         removed: list[Removed] = []
         while freed < bytes_needed:
             # One at a time, or as many as it takes to come to one that can start.
@@ -136,10 +138,10 @@ def remove_superseded(
 class _Retention:
     """One pass over a capture; the caller holds `frames/`."""
 
-    def __init__(self, root: Path, now_ns: int, *, may_lend: bool = False) -> None:
+    def __init__(self, root: Path, now_ns: int, *, is_urgent: bool = False) -> None:
         self._root = root
         self._now_ns = now_ns
-        self._may_lend = may_lend
+        self._is_urgent = is_urgent
         self._mark = read_mark(root) or Mark()
         self._header = layout.read_header(root)
         begin = max(self._mark.first_seq, self._header.first_seq or 0)
@@ -268,7 +270,9 @@ class _Retention:
         due = self._now_ns - int(grace_s * NS_PER_SECOND)
         freed, left = 0, []
         for item in self._mark.waiting:
-            if item.since <= due and remove_unheld(self._root, item.path):
+            if item.since <= due and remove_unheld(
+                self._root, item.path, is_urgent=self._is_urgent
+            ):
                 freed += item.bytes
             else:
                 left.append(item)
@@ -303,7 +307,7 @@ class _Retention:
             self._mark = write_mark(self._root, mark)
         except OSError as error:
             is_full = error.errno in layout.NO_ROOM
-            if not (is_full and self._may_lend and lend_reserve(self._root)):
+            if not (is_full and self._is_urgent and lend_reserve(self._root)):
                 raise
             self._mark = write_mark(self._root, mark)
 
@@ -315,7 +319,7 @@ class _Retention:
         return _size(self._root / name.path) + _size(checkpoint)
 
 
-def _remove_superseded(root: Path, now_ns: int, grace_s: float) -> int:
+def _remove_superseded(root: Path, now_ns: int, grace_s: float, *, is_urgent: bool = False) -> int:
     """Delete what a joined file has replaced; return the bytes freed."""
     freed = 0
     current, superseded = layout.resolve(layout.list_all_sealed(root))
@@ -339,7 +343,7 @@ def _remove_superseded(root: Path, now_ns: int, grace_s: float) -> int:
                 for part in meta.joined or []
                 if not part.has_checkpoint and name.first_seq <= part.first_seq <= name.last_seq
             ]
-            if remove_unheld(root, name.path, *spare):
+            if remove_unheld(root, name.path, *spare, is_urgent=is_urgent):
                 freed += size
     return freed
 

@@ -15,6 +15,7 @@ import msgspec
 
 from recorder.capture.batch import BATCH_ROWS, FrameBatch, batch_of, index_of
 from recorder.capture.block import LoadedBlock, Selection
+from recorder.capture.hold import ReadAhead
 from recorder.capture.holes import missing_before, vanished_behind
 from recorder.capture.journal import End, Flaw, split_records
 from recorder.capture.journal_file import JournalFile
@@ -186,7 +187,25 @@ def _parts(
     wanted: Selection,
     report: ReadReport | None,
 ) -> Iterator[_Part | SourceGone | Damage]:
+    ahead = ReadAhead(
+        snapshot.root,
+        [s.path for s in sources if s.last_seq >= wanted.first_seq and wanted.reaches(s.first_seq)],
+    )
+    try:
+        yield from _held_parts(snapshot, sources, wanted, report, ahead)
+    finally:
+        ahead.close()
+
+
+def _held_parts(
+    snapshot: Snapshot,
+    sources: Sequence[SealedSource],
+    wanted: Selection,
+    report: ReadReport | None,
+    ahead: ReadAhead,
+) -> Iterator[_Part | SourceGone | Damage]:
     before: SealedSource | None = None
+    position = 0
     for source in sources:
         try:
             if before is not None:
@@ -199,6 +218,8 @@ def _parts(
         before = source
         if source.last_seq < wanted.first_seq or not wanted.reaches(source.first_seq):
             continue
+        ahead.reach(position)
+        position += 1
         try:
             reader = SegmentReader(snapshot.root, source.path, source.segment)
         except FileNotFoundError:

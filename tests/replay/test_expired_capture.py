@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from recorder.capture import layout
+from recorder.capture import hold, layout
 from recorder.capture.compact import compact
 from recorder.capture.reader import Capture
 from recorder.capture.retention import expire, expire_oldest
 from recorder.capture.slice import slice_capture
-from replay import connect, play, refresh
+from replay import connect, play, refresh, sql
 from replay.simulator import simulate
 from replay.sql import query
 
@@ -93,3 +95,39 @@ def test_a_connection_keeps_its_files(market: Path, tmp_path: Path) -> None:
     expire(root, now_ns=NOW, grace_s=0.0)
     assert len(layout.list_all_sealed(root)) == 1
     assert query(root, question, output=(tmp_path / "out").open("wb")).exit_code == 0
+
+
+def test_a_connection_that_nobody_uses_lets_go_and_says_so(
+    market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    lapsed = threading.Event()
+    let_go = hold.Hold._let_go
+
+    def noting(self: hold.Hold) -> None:
+        let_go(self)
+        lapsed.set()
+
+    root = tmp_path / "c"
+    shutil.copytree(market, root)
+    with monkeypatch.context() as patch:
+        patch.setattr(sql, "LAPSE_S", 0.01)
+        patch.setattr(hold.Hold, "_let_go", noting)
+        connection = connect(root)
+        assert lapsed.wait(60)
+    question = "SELECT min(seq) FROM trades"
+    assert connection.execute(question).fetchall()  # nothing has gone: it is held again
+    refresh(connection)  # with the usual time
+    with monkeypatch.context() as patch:
+        patch.setattr(sql, "LAPSE_S", 0.01)
+        patch.setattr(hold.Hold, "_let_go", noting)
+        lapsed.clear()
+        refresh(connection)
+        assert lapsed.wait(60)
+    expire(root, max_bytes=1, now_ns=NOW, grace_s=0.0)
+    with pytest.raises(duckdb.Error, match=r"call refresh\(connection\)"):
+        connection.execute(question).fetchall()
+    refresh(connection)
+    assert connection.execute(question).fetchall()
+    connection.close()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recorder.capture import layout
+from recorder.capture import hold, layout
 from recorder.capture.digest import FrameDigest
 from recorder.capture.mark import Expired, read_mark
 from recorder.capture.reader import Capture, ReadReport
@@ -201,7 +204,90 @@ def test_a_full_disk_takes_no_grace_and_the_next_one_where_one_is_held(
     assert not (root / sealed[0].path).exists()
 
 
-def test_a_reader_that_is_overtaken_is_told(capture: tuple[Path, list[Frame]]) -> None:
+def test_retention_waits_for_the_next_files_of_a_slow_reader_and_no_others(
+    capture: tuple[Path, list[Frame]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold, "AHEAD", 5)
+    root, frames = capture
+    reading = Capture(root).frames()
+    assert next(reading) == frames[0]  # the block before it is read already
+    expire(root, max_bytes=0, now_ns=NOW, grace_s=0)
+    left = [name.segment for name in layout.list_all_sealed(root)]
+    assert set(left) >= {2, 3, 4, 5, 7}
+    assert 6 not in left
+    assert next(Capture(root).frames()) == frames[700]
+    assert [next(reading) for _ in range(499)] == frames[1:500]
+    del reading
+    expire(root, max_bytes=0, now_ns=NOW, grace_s=0)
+    assert [name.segment for name in layout.list_all_sealed(root)] == [7]
+
+
+def test_a_hold_lapses_where_nobody_reads_on(
+    capture: tuple[Path, list[Frame]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lapsed = threading.Event()
+    monkeypatch.setattr(hold, "LAPSE_S", 0.01)
+    let_go = hold.Hold._let_go
+
+    def noting(self: hold.Hold) -> None:
+        let_go(self)
+        lapsed.set()
+
+    monkeypatch.setattr(hold.Hold, "_let_go", noting)
+    root, frames = capture
+    reading = Capture(root).frames()
+    assert next(reading) == frames[0]
+    assert lapsed.wait(60)
+    assert hold.remove_unheld(root, layout.list_sealed(root)[4].path)
+
+
+def test_a_full_disk_goes_before_what_is_still_to_be_read(
+    capture: tuple[Path, list[Frame]],
+) -> None:
+    root, frames = capture
+    report = ReadReport()
+    reading = Capture(root).frames(report=report)
+    assert next(reading) == frames[0]
+    assert len(expire_oldest(root, 1, now_ns=NOW)) < 4  # only what is open is in the way
+    assert len(list(reading)) > 600
+
+
+def test_a_reader_in_another_process_is_waited_for(
+    capture: tuple[Path, list[Frame]], repository: Path
+) -> None:
+    """It reads a frame, waits longer than any grace, and reads on without a hole."""
+    root, frames = capture
+    program = (
+        "import sys; from recorder.capture.reader import Capture\n"
+        "reading = Capture(sys.argv[1]).frames(); seen = [next(reading).seq]\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "seen += [frame.seq for frame in reading]; print(seen == list(range(800)))"
+    )
+    reader = subprocess.Popen(
+        [sys.executable, "-c", program, str(root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=repository,
+    )
+    try:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "ready\n"
+        assert len(expire(root, max_bytes=0, now_ns=NOW, grace_s=0)) == 7
+        assert next(Capture(root).frames()) == frames[700]
+        said, _ = reader.communicate("go\n", timeout=120)
+        assert said == "True\n"
+    finally:
+        reader.kill()
+        reader.wait(60)
+    expire(root, max_bytes=0, now_ns=NOW, grace_s=0)
+    assert len(layout.list_all_sealed(root)) == 1
+
+
+def test_a_reader_that_is_overtaken_is_told(
+    capture: tuple[Path, list[Frame]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold, "AHEAD", 1)
     root, frames = capture
     report = ReadReport()
     slow = Capture(root).batches(report=report)
@@ -221,8 +307,9 @@ def test_a_reader_that_is_overtaken_is_told(capture: tuple[Path, list[Frame]]) -
 
 
 def test_events_go_on_right_where_a_reader_was_overtaken(
-    capture: tuple[Path, list[Frame]],
+    capture: tuple[Path, list[Frame]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hold, "AHEAD", 1)
     root, _ = capture
     whole = list(Capture(root).events())
     report = ReadReport()
