@@ -13,6 +13,7 @@ import msgspec
 from recorder.clock import NS_PER_SECOND, parse_time
 from recorder.errors import UsageError
 from recorder.okx.faults import AnyFault
+from replay.ladder import Ladder
 from replay.pace import Speed, parse_speed
 from replay.server.status import ServeStatus
 from replay.server.timeline import TimelinePart
@@ -104,6 +105,10 @@ class Inject(_Command, frozen=True, tag="fault"):
     fault: AnyFault
 
 
+class Describe(_Command, frozen=True, tag="describe"):
+    """What is served?"""
+
+
 class AskTimeline(_Command, frozen=True, tag="timeline"):
     """Send the timeline of the capture, in parts, as it becomes known."""
 
@@ -129,7 +134,16 @@ class Unwatch(_Command, frozen=True, tag="unwatch"):
 
 
 Command: TypeAlias = (
-    AskStatus | Pause | Resume | Step | Seek | ChangeSpeed | Inject | AskTimeline | Watch | Unwatch
+    AskStatus
+    | Pause
+    | Resume
+    | Step
+    | Seek
+    | ChangeSpeed
+    | Describe
+    | AskTimeline
+    | Watch
+    | Unwatch
 )
 OPERATIONS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in get_args(Command))
 
@@ -143,7 +157,7 @@ class Done(_Message, frozen=True, tag="done"):
 
     Attributes:
         op, id: of the command.
-        status: how the replay stands behind it.
+        status: how the replay stands behind it, as `GET /replay/status` tells it.
     """
 
     op: str
@@ -163,7 +177,7 @@ class Update(_Message, frozen=True, tag="update"):
     """What a watcher is sent: the status, and the ladder if one is asked for and there is one."""
 
     status: ServeStatus
-    ladder: Any = None
+    ladder: Ladder | None = None
 
 
 class TimelineUpdate(_Message, frozen=True, tag="timeline"):
@@ -172,7 +186,22 @@ class TimelineUpdate(_Message, frozen=True, tag="timeline"):
     timeline: TimelinePart
 
 
-Message: TypeAlias = Done | Refused | Update | TimelineUpdate
+class Description(_Message, frozen=True, tag="description"):
+    """What is served: the answer to `describe`.
+
+    Attributes:
+        capture: name of the folder. url: base address for clients.
+        arguments: known arguments of each endpoint. instruments: those with books to look at.
+    """
+
+    capture: str
+    url: str
+    arguments: dict[str, list[dict[str, str]]]
+    instruments: list[str]
+    id: str | int | None = None
+
+
+Message: TypeAlias = Done | Refused | Update | TimelineUpdate | Description
 
 
 class _Head(msgspec.Struct, frozen=True):

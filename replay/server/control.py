@@ -31,6 +31,8 @@ from replay.server.commands import (
     AskTimeline,
     ChangeSpeed,
     Command,
+    Describe,
+    Description,
     Done,
     Inject,
     Message,
@@ -47,7 +49,7 @@ from replay.server.commands import (
 )
 from replay.server.origin import refusal
 from replay.server.status import Served
-from replay.server.timeline import read_timeline
+from replay.server.timeline import Timeline
 
 CONTROL_PATH = "/replay"
 STATUS_PATH = "/replay/status"
@@ -73,7 +75,12 @@ class Control:
     def __init__(self, served: Served, *, listening_on: str) -> None:
         self._served = served
         self._host = listening_on
+        self._timeline = Timeline(served.capture)
         self._count = 0
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self._timeline.close()
 
     def answer_http(self, socket: ServerConnection, request: Request) -> Response | None:
         """Return the answer to a request of one of these paths; None: let it be a WebSocket."""
@@ -96,7 +103,7 @@ class Control:
     async def converse(self, socket: ServerConnection) -> None:
         """Answer one socket at `/replay` until it closes."""
         self._count += 1
-        watcher = _Watcher(self._served, socket)
+        watcher = _Watcher(self._served, self._timeline, socket)
         try:
             while True:
                 await watcher.receive(await socket.recv(decode=False))
@@ -110,11 +117,12 @@ class Control:
 class _Watcher:
     """One socket at `/replay`."""
 
-    def __init__(self, served: Served, socket: ServerConnection) -> None:
+    def __init__(self, served: Served, timeline: Timeline, socket: ServerConnection) -> None:
         self._served = served
+        self._timeline = timeline
         self._socket = socket
         self._watching: asyncio.Task[None] | None = None
-        self._timeline: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     async def receive(self, text: bytes) -> None:
         """Answer one message."""
@@ -132,11 +140,13 @@ class _Watcher:
         except RecorderError as error:
             await self._send(Refused(message=str(error), op=op, id=command.id))
             return
-        await self._send(Done(op=op, status=self._served.status(), id=command.id))
+        if not isinstance(command, Describe):
+            status = self._served.status()
+            await self._send(Done(op=op, status=status, id=command.id))
 
     async def end(self) -> None:
         """Let go of everything."""
-        for task in (self._watching, self._timeline):
+        for task in (self._watching, self._telling):
             await _ended(task)
 
     async def _obey(self, command: Command) -> None:
@@ -159,9 +169,20 @@ class _Watcher:
                     controls.seek_by(command.by_ns)
             case Inject():
                 self._served.inject(command.fault)
+            case Describe():
+                await self._send(
+                    Description(
+                        id=command.id,
+                        capture=self._served.capture.path.resolve().name,
+                        url=self._served.url,
+                        arguments=self._served.arguments,
+                        instruments=self._served.instruments,
+                    )
+                )
+                return
             case AskTimeline():
-                await _ended(self._timeline)
-                self._timeline = asyncio.create_task(self._tell_timeline())
+                await _ended(self._telling)
+                self._telling = asyncio.create_task(self._tell_timeline())
                 return
             case Watch():
                 if command.instrument not in (None, *self._served.instruments):
@@ -189,7 +210,8 @@ class _Watcher:
         while True:
             if self._socket.transport.get_write_buffer_size() < _UNSENT_MAX:
                 ladder = self._ladder(command)
-                text = msgspec.json.encode(Update(status=self._served.status(), ladder=ladder))
+                status = self._served.status()
+                text = msgspec.json.encode(Update(status=status, ladder=ladder))
                 broadcast([self._socket], text, text=True)
             await asyncio.sleep(command.every_ms / 1_000)
 
@@ -201,7 +223,7 @@ class _Watcher:
 
     async def _tell_timeline(self) -> None:
         with suppress(ConnectionClosed):
-            async for part in read_timeline(self._served.capture):
+            async for part in self._timeline.parts():
                 await self._send(TimelineUpdate(timeline=part))
 
     async def _send(self, message: Message) -> None:

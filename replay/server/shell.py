@@ -243,6 +243,7 @@ class Server:
         if self._listener is not None:
             self._listener.close()
             await self._listener.wait_closed()
+        await self._control.close()
 
     async def _survey(self) -> None:
         """Find out what there is to serve, while it is being served."""

@@ -83,6 +83,16 @@ class Served(Protocol):
         ...
 
     @property
+    def url(self) -> str:
+        """Base address for clients."""
+        ...
+
+    @property
+    def arguments(self) -> dict[str, list[dict[str, str]]]:
+        """The known arguments of each endpoint."""
+        ...
+
+    @property
     def instruments(self) -> list[str]:
         """The instruments of which there are books to look at."""
         ...

@@ -77,8 +77,54 @@ class TimelinePart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     problem: str | None = None
 
 
-async def read_timeline(capture: Capture) -> AsyncIterator[TimelinePart]:
-    """Give the timeline of a capture as it becomes known; the process ends with the iteration."""
+class Timeline:
+    """The timeline of one capture for everybody who asks: read once, when it is first asked for.
+
+    Args:
+        capture: whose; what a recorder still adds to it is not told.
+    """
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._parts: list[TimelinePart] = []
+        self._more = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def parts(self) -> AsyncIterator[TimelinePart]:
+        """Give all that is known, then what becomes known, to the last part."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        told = 0
+        while True:
+            more = self._more
+            while told < len(self._parts):
+                told += 1
+                yield self._parts[told - 1]
+            if self._parts and self._parts[-1].is_complete:
+                return
+            await more.wait()
+
+    async def close(self) -> None:
+        """End the process that reads."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            async for part in _read_parts(self._capture):
+                self._add(part)
+        except OSError as error:
+            self._add(TimelinePart(is_complete=True, problem=f"no timeline: {error}"))
+
+    def _add(self, part: TimelinePart) -> None:
+        self._parts.append(part)
+        self._more.set()
+        self._more = asyncio.Event()
+
+
+async def _read_parts(capture: Capture) -> AsyncIterator[TimelinePart]:
+    """Give the timeline as another process finds it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
@@ -210,7 +256,7 @@ class _Sockets:
 def main(path: str, output: TextIO) -> None:
     """Write the timeline of the capture at `path`, a part in JSON a line."""
     with suppress(OSError):
-        os.nice(10)
+        os.nice(5)
     try:
         for part in parts_of(Capture(path)):
             output.write(msgspec.json.encode(part).decode() + "\n")
