@@ -140,6 +140,7 @@ Command: TypeAlias = (
     | Step
     | Seek
     | ChangeSpeed
+    | Inject
     | Describe
     | AskTimeline
     | Watch

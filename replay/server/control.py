@@ -200,10 +200,11 @@ class _Watcher:
         await self._obeyed()
 
     async def _obeyed(self) -> None:
-        """Wait until the replay has taken its orders; one that has ended takes none."""
+        """Wait until the replay has taken its orders and stands where it was sent."""
+        served = self._served
         with suppress(TimeoutError):
             async with asyncio.timeout(_OBEYED_S):
-                while self._served.controls.pending:  # noqa: ASYNC110  # a thread-safe deque
+                while served.controls.pending or served.is_moving:  # noqa: ASYNC110  # both are looked at
                     await asyncio.sleep(_LOOK_S)
 
     async def _watch(self, command: Watch) -> None:

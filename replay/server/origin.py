@@ -32,9 +32,8 @@ def refusal(headers: Headers, listening_on: str) -> str | None:
         )
     if not origins:
         return None
-    origin = urlsplit(origins[0])
-    is_same = origin.scheme in ("http", "https") and origin.netloc.lower() == host.lower()
-    if len(origins) == 1 and is_same:
+    own = (f"http://{host}".lower(), f"https://{host}".lower())
+    if len(origins) == 1 and origins[0].lower() in own:
         return None
     return (
         f"expected the page of this server or a program, received a request of a page of "

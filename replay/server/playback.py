@@ -89,6 +89,11 @@ class Playback:
         """Where in the recording the clock is, ns: also between two frames."""
         return self.now + self.schedule.waited(time.monotonic_ns()) if self.now else 0
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is on its way to another position, which its state does not tell yet."""
+        return self.is_reading or self._steering.is_leaving
+
     async def run(self) -> None:
         """Serve the capture from its start to its end, and from wherever it is sent."""
         if self._settings.start_paused or self._settings.wait_for_subscribers:

@@ -122,6 +122,11 @@ class Server:
             f"this one sends what was recorded"
         )
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is on its way to another position, which the status does not tell yet."""
+        return self._playback.is_moving
+
     def book(self, instrument: str) -> Book | None:
         """Return the deepest whole book of an instrument at the position reached, as texts."""
         return self._playback.board.book(instrument)

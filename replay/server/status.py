@@ -97,6 +97,11 @@ class Served(Protocol):
         """The instruments of which there are books to look at."""
         ...
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is on its way to another position, which the status does not tell yet."""
+        ...
+
     def status(self) -> ServeStatus:
         """Return how it stands, now."""
         ...
