@@ -58,6 +58,7 @@ LAYERS = (
         (*BELOW_REPLAY, "recorder.console", "replay"),
         ("rich", "msgspec", "duckdb"),
     ),
+    Layer("replay.pytest_plugin", ("replay",), ("pytest",)),
     Layer(
         "replay",
         (*BELOW_REPLAY, "replay"),
