@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recorder.capture.reader import Capture
+from recorder.event import Trade
 
 BOT = '''
 import asyncio, json
@@ -127,7 +128,8 @@ def test_a_bot_is_tested_against_a_recorded_session(
     folder.mkdir()
     (folder / "btc-calm").symlink_to(datasets / "btc-calm")
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
-    trades = list(Capture(datasets / "btc-calm").events(channels=["trades"], number=str))
+    events = Capture(datasets / "btc-calm").events(channels=["trades"], number=str)
+    trades = [event for event in events if isinstance(event, Trade)]
     expected = (len(trades), trades[-1].price)
     (folder / "test_bot.py").write_text(TESTS.replace("EXPECTED", repr(expected)))
 
