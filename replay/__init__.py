@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from replay.player import PlayReport as PlayReport
     from replay.player import play as play
     from replay.regression.checking import check as check
+    from replay.regression.surveying import census as census
     from replay.server import serve as serve
     from replay.simulator import simulate as simulate
     from replay.sql import connect as connect
@@ -28,6 +29,7 @@ _HOME = {
     "Controls": "replay.controls",
     "PlayReport": "replay.player",
     "book_at": "replay.ladder",
+    "census": "replay.regression.surveying",
     "check": "replay.regression.checking",
     "connect": "replay.sql",
     "play": "replay.player",

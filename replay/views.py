@@ -27,6 +27,7 @@ from recorder.event import (
     Disconnected,
     Event,
     Lost,
+    NoveltySeen,
     Quote,
     RunStarted,
     SequenceGap,
@@ -194,6 +195,8 @@ def _reason(row: Row) -> str | None:
         return " ".join(filter(None, known)) or None
     if isinstance(row, VenueError):
         return f"{row.code} {row.message}".strip() or None
+    if isinstance(row, NoveltySeen):
+        return row.what
     reason: str | None = getattr(row, "reason", None)
     return reason
 
@@ -226,6 +229,7 @@ LEDGER = View(
         ConnectionCount,
         Lost,
         ClockStep,
+        NoveltySeen,
         RunStarted,
     ),
     (

@@ -15,8 +15,8 @@ RECORDER = [
     "RecorderError", "import_sessions", "parse", "record", "verify", "watch",
 ]  # fmt: skip
 REPLAY = [
-    "Controls", "PlayReport", "book_at", "check", "connect", "play", "query", "refresh", "serve",
-    "simulate",
+    "Controls", "PlayReport", "book_at", "census", "check", "connect", "play", "query",
+    "refresh", "serve", "simulate",
 ]  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from recorder.event import (
     Lost,
     MarkPrice,
     Notice,
+    NoveltySeen,
     Pong,
     Quote,
     RestResponse,
@@ -57,7 +58,7 @@ _QUIET = (RunStarted, Pong, ConnectionState, ConnectionCount, RestResponse)
 _CONVERSATION = (Connected, Subscribed, Unsubscribed, LoggedIn)
 _TROUBLE = (
     Disconnected, ConnectFailed, Lost, SequenceGap, BookReset, ChecksumMismatch, BookMismatch,
-    Notice, VenueError, Unrecognized, ClockStep,
+    Notice, VenueError, Unrecognized, ClockStep, NoveltySeen,
 )  # fmt: skip
 _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 _COMMON = ("seq", "index", "ts_recv", "ts_event", "instrument", "channel", "connection")

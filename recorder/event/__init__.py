@@ -60,6 +60,7 @@ from recorder.event.conversation import (
     LoggedIn,
     Lost,
     Notice,
+    NoveltySeen,
     Pong,
     RestResponse,
     RunStarted,
@@ -159,6 +160,7 @@ __all__ = [
     "Lost",
     "MarkPrice",
     "Notice",
+    "NoveltySeen",
     "Number",
     "OpenInterest",
     "OptionSummary",
@@ -201,8 +203,8 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     RecurringBuyUpdate, LeadTradingNotice, RfqUpdate, RfqQuoteUpdate, BlockFill, SpreadOrderUpdate,
     SpreadFill, DepositUpdate, WithdrawalUpdate, Data, Subscribed, Unsubscribed, LoggedIn,
     VenueError, Notice, ConnectionCount, Pong, RestResponse, Connected, Disconnected,
-    ConnectFailed, ConnectionState, RunStarted, ClockStep, Lost, SequenceGap, BookReset,
-    ChecksumMismatch, BookMismatch, Unrecognized,
+    ConnectFailed, ConnectionState, RunStarted, ClockStep, NoveltySeen, Lost, SequenceGap,
+    BookReset, ChecksumMismatch, BookMismatch, Unrecognized,
 )  # fmt: skip
 """The closed union: market, account, conversation, recording, derived."""
 
@@ -265,6 +267,7 @@ VIEW_NAMES: dict[type[Event], str] = {
     ConnectionState: "connection_states",
     RunStarted: "run_started",
     ClockStep: "clock_steps",
+    NoveltySeen: "novelties_seen",
     Lost: "lost",
     SequenceGap: "sequence_gaps",
     BookReset: "book_resets",

@@ -178,6 +178,22 @@ class ClockStep(Event, frozen=True):
     info: dict[str, Any]
 
 
+class NoveltySeen(Event, frozen=True, gc=False):
+    """The venue sent something that no type here knows; told once while a recorder runs.
+
+    The message itself is recorded; events leave the new thing out, or show it as sent.
+
+    Attributes:
+        connection, channel: of the message. message_seq: its frame.
+        what: where in the message: `data.newKey`, `data.side=hold` (a word), `no type` …
+    """
+
+    connection: int
+    channel: str
+    what: str
+    message_seq: int
+
+
 class Lost(Event, frozen=True, gc=False):
     """Frames are missing here, and the recorder knows it; unknown counts are None.
 

@@ -239,9 +239,12 @@ class Pipeline:
         counts.last_recv = ts_recv
         conversation = self._take(frames)
         if frames:
-            novelties = self._novelties.look(frames[0])
-            if novelties:
-                self._words += [f"note: {new}" for new in novelties]
+            for new in self._novelties.look(frames[0]):
+                self._words.append(f"warning: {new}")
+                row = {"connection": connection, "channel": new.channel, "what": new.what,
+                       "seq": new.first_seq}  # fmt: skip
+                payload = _encode({"step": None, "novelty": row})
+                self._take([self._frame(NO_CONNECTION, Kind.CLOCK, payload, stamp)])
         if self._text_left is not None and text:
             self._text_left -= text
             if self._text_left == 0:

@@ -318,6 +318,15 @@ class LostRange(Struct, gc=False):
     cause: str = ""
 
 
+class NoveltyRow(Struct, gc=False):
+    """`novelty` in the payload of a `clock` row."""
+
+    connection: Int64
+    channel: str
+    what: str
+    seq: Int64
+
+
 class RestBody(Struct):
     """Body of a REST response of API v5."""
 

@@ -24,6 +24,7 @@ from recorder.event import (
     LoggedIn,
     Lost,
     Notice,
+    NoveltySeen,
     RestResponse,
     RunStarted,
     Subscribed,
@@ -276,9 +277,20 @@ def run(frame: Frame) -> list[Event]:
 
 
 def clock(frame: Frame) -> list[Event]:
-    """Return the event of a `clock` row: a step, or a sample (no `step`)."""
+    """Return the event of a `clock` row: a step, a sample (no `step`), or something new.
+
+    A novelty stands in a `clock` row because that is the one kind that an older reader takes for
+    nothing: a sample. A kind of its own would need a new format.
+    """
     try:
         info = _decode_object(frame.payload)
+        if "novelty" in info:
+            new = msgspec.convert(info["novelty"], wire.NoveltyRow, strict=False)
+            return [
+                NoveltySeen(
+                    frame.seq, 0, frame.ts_recv, new.connection, new.channel, new.what, new.seq
+                )
+            ]
         step = msgspec.convert(info.get("step"), Int64 | None, strict=False)
     except UNREADABLE:
         return unrecognized(frame, "malformed clock row")

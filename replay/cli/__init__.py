@@ -17,6 +17,7 @@ cli = LazyGroup(
         "play": "replay.cli.play",
         "cat": "replay.cli.cat",
         "book": "replay.cli.book",
+        "census": "replay.cli.census",
         "check": "replay.cli.check",
         "query": "replay.cli.query",
         "serve": "replay.cli.serve",

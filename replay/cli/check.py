@@ -155,7 +155,7 @@ def _lines(report: CheckReport) -> Iterator[str]:
         yield from difference_report(report.first, report.totals, report.kinds)
         for field, (before, after) in report.integrity.items():
             yield f"integrity: {field} expected {before:,}, found {after:,}"
-    yield from _problem_lines(report.problems)
+    yield from problem_lines(report.problems)
 
 
 def _versus_lines(report: VersusReport) -> Iterator[str]:
@@ -170,10 +170,11 @@ def _versus_lines(report: VersusReport) -> Iterator[str]:
     yield from difference_report(
         report.first, report.totals, report.kinds, (report.against.name[:20], "this parser")
     )
-    yield from _problem_lines(report.problems)
+    yield from problem_lines(report.problems)
 
 
-def _problem_lines(problems: list[Problem]) -> Iterator[str]:
+def problem_lines(problems: list[Problem]) -> Iterator[str]:
+    """Yield a line for each part of a capture that could not be read."""
     for problem in problems:
         yield f"damage: {problem.file}: {problem.cause}; skipped"
 

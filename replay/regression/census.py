@@ -31,17 +31,18 @@ _TEXT_MAX = 60
 
 _LEVELS_4 = re.compile(rb'(?:\["[0-9.]+","[0-9.]+","[0-9.]+","[0-9]+"\],?)+')
 _LEVELS_3 = re.compile(rb'(?:\["-?[0-9.]+","[0-9.]+","[0-9]+"\],?)+')
-_FRACTION = re.compile(rb"[0-9]+\.[0-9]+")
-_INTEGER = re.compile(rb"[0-9]{2,}")
+# Of values only: a key keeps its digits, as in `vol24h`.
+_FRACTION = re.compile(rb'(?<=[":,\[\-])[0-9]+\.[0-9]+(?=[",}\]])')
+_INTEGER = re.compile(rb'(?<=[":,\[\-])[0-9]{2,}(?=[",}\]])')
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{0,31}")
 _NO_WORDS = re.compile(
     r"(Id|ID|[cC]cy|[cC]cyList|^uid|^tag|^msg|^title|^scheDesc|^href|^alias|^uly|^from|^to|^memo"
     r"|^note|^region|^category|^event|^unit|^refDate|^actual|^apiKey|^sign|^passphrase|^host"
     r"|^reason|^chain|^addrEx|^areaCodeFrom|^areaCodeTo|^clientId|^instFamily|^url|^request"
-    r"|^group|^name|^text)$"
+    r"|^group|^name|^text|^channel|^cause)$"
 )
-_CONTROL_WORDS = ("event", "op", "code", "channel", "by", "then", "endpoint", "what")
+_CONTROL_WORDS = ("event", "op", "code")
 _LONG_WORDS = tuple(
     channel
     for channel, keys in WORDS.items()
@@ -280,7 +281,8 @@ def _walk(
         return
     fields[(path, _type_of(value))] = None
     if _is_word(value, path, key, words, channel):
-        values[(path, str(value)[:_TEXT_MAX])] = None
+        text = str(value).lower() if isinstance(value, bool) else value[:_TEXT_MAX]
+        values[(path, text)] = None
 
 
 def _walk_array(value: Any, path: str, key: str, words: Any, fields: Any, values: Any,
@@ -331,40 +333,53 @@ def _is_word(value: Any, path: str, key: str, words: Any, channel: str) -> bool:
 # --- what is new ------------------------------------------------------------------------------
 
 
+_OWN = tuple(LABELS[kind] for kind in Kind if kind not in (Kind.TEXT, Kind.BINARY, Kind.REST))
+"""Rows of the recorder's own, and what it sent: never news of the venue."""
+
+
 def new_since(channels: dict[str, ChannelCensus], since: int) -> list[New]:
-    """Return what was first seen at or after a time, where its channel was seen before."""
-    begun = [c.seen.first for c in channels.values()]
-    if not begun or min(begun) >= since:
-        return []  # nothing is older: nothing to be new against
-    return [new for new in _everything(channels) if new.first >= since and _is_telling(
-        new, channels, lambda channel: channel.seen.first >= since)]  # fmt: skip
+    """Return what was first seen at or after a time; nothing where nothing is older."""
+    if all(channel.seen.first >= since for channel in channels.values()):
+        return []
+    return _telling(
+        new
+        for new in _everything(channels)
+        if new.first >= since and _is_first_told(new, channels[new.channel], since)
+    )
 
 
 def new_against(channels: dict[str, ChannelCensus], known: dict[str, ChannelCensus]) -> list[New]:
     """Return what another census did not have."""
     there = {(new.channel, new.what, new.name) for new in _everything(known)}
-    return [
+    return _telling(
         new
         for new in _everything(channels)
         if (new.channel, new.what, new.name) not in there
         and (new.what == "channel" or new.channel in known)
-        and not (new.what == "value" and new.name.split(" = ")[0]
-                 in known[new.channel].open_fields)
-        and not (new.what == "type" and (new.channel, "field", new.name.split(": ")[0])
-                 not in there)
-    ]  # fmt: skip
+        and not (new.what == "value" and _path(new) in known[new.channel].open_fields)
+        and not (new.what == "type" and (new.channel, "field", _path(new)) not in there)
+    )
 
 
-def _is_telling(new: New, channels: dict[str, ChannelCensus], is_new: Any) -> bool:
-    """A new channel is told as one, not field by field; so is a new field."""
-    channel = channels[new.channel]
+def _path(new: New) -> str:
+    return new.name.split(" = ")[0] if new.what == "value" else new.name.split(": ")[0]
+
+
+def _telling(found: Iterable[New]) -> list[New]:
+    """Leave out what is ours, and shapes that a new field or type explains."""
+    news = [n for n in found if n.channel not in _OWN and not n.channel.startswith("sent ")]
+    explained = {(n.channel, n.first_seq) for n in news if n.what in ("field", "type")}
+    return [n for n in news if n.what != "shape" or (n.channel, n.first_seq) not in explained]
+
+
+def _is_first_told(new: New, channel: ChannelCensus, since: int) -> bool:
+    """A new channel is told as one, not field by field; a new field not type by type."""
     if new.what == "channel":
         return True
-    if is_new(channel):
+    if channel.seen.first >= since:
         return False
     if new.what == "type":
-        path = new.name.split(": ")[0]
-        return min(seen.first for seen in channel.fields[path].values()) < new.first
+        return min(seen.first for seen in channel.fields[_path(new)].values()) < since
     return True
 
 
@@ -372,8 +387,9 @@ def _everything(channels: dict[str, ChannelCensus]) -> Iterator[New]:
     for name, channel in channels.items():
         yield _new(name, "channel", name, channel.seen)
         for path, types in channel.fields.items():
-            first = min(types.values(), key=lambda seen: seen.first)
-            yield _new(name, "field", path, first)
+            whole = msgspec.structs.replace(min(types.values(), key=lambda seen: seen.first))
+            whole.count = sum(seen.count for seen in types.values())
+            yield _new(name, "field", path, whole)
             for type_, seen in types.items():
                 yield _new(name, "type", f"{path}: {type_}", seen)
         for path, values in channel.values.items():
@@ -385,11 +401,3 @@ def _everything(channels: dict[str, ChannelCensus]) -> Iterator[New]:
 
 def _new(channel: str, what: str, name: str, seen: Sighting) -> New:
     return New(channel, what, name, seen.count, seen.first, seen.last, seen.first_seq)
-
-
-def take_all(frames: Iterable[Frame]) -> Census:
-    """Return the census of frames."""
-    census = Census()
-    for frame in frames:
-        census.take(frame)
-    return census

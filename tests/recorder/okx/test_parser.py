@@ -26,6 +26,7 @@ from recorder.event import (
     Lost,
     MarkPrice,
     Notice,
+    NoveltySeen,
     OpenInterest,
     Pong,
     Quote,
@@ -481,6 +482,16 @@ ROWS: list[tuple[Kind, str, list[Event]]] = [
         [ClockStep(**AT, step=-1500, info={"step": -1500, "state": "synchronized"})],
     ),
     (Kind.CLOCK, '{"offset":7}', [ClockStep(**AT, step=None, info={"offset": 7})]),
+    (
+        Kind.CLOCK,
+        '{"novelty":{"connection":3,"channel":"trades","what":"data.x","seq":9}}',
+        [NoveltySeen(**AT, connection=3, channel="trades", what="data.x", message_seq=9)],
+    ),
+    (
+        Kind.CLOCK,
+        '{"novelty":7}',
+        [Unrecognized(**ON, reason="malformed clock row", kind="clock", size=13)],
+    ),
     (
         Kind.REST,
         '{"code":"0","data":[{"instId":"ELM-USDT","tickSz":"0.001"},{"uly":"x"}],"msg":""}',
