@@ -27,20 +27,21 @@ class Kind(IntEnum):
     LOST = 6  # {connection, first_seq, last_seq, count, bytes, cause}
     RUN = 7  # a recorder starts: versions, options, boot id
     CLOCK = 8  # a clock step, or the periodic clock sample
+    FAULT = 9  # never stored: where a replay put a fault on purpose {fault, channel, …}
 
     @property
     def label(self) -> str:
         """The kind's name in files, SQL and JSON, e.g. `text`."""
-        return LABELS[self]
+        return LABELS[self] if self < len(LABELS) else self.name.lower()
 
 
-LABELS: tuple[str, ...] = tuple(kind.name.lower() for kind in Kind)
-"""Label of each kind, indexed by its code."""
+KINDS: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.FAULT)
+"""Kind of each stored code; indexing this is the fast way from an integer to a member."""
 
-KINDS: tuple[Kind, ...] = tuple(Kind)
-"""Kind of each code; indexing this is the fast way from a stored integer to a member."""
+LABELS: tuple[str, ...] = tuple(kind.name.lower() for kind in KINDS)
+"""Label of each stored kind, indexed by its code."""
 
-KIND_OF_LABEL: dict[str, Kind] = {kind.label: kind for kind in Kind}
+KIND_OF_LABEL: dict[str, Kind] = {kind.label: kind for kind in KINDS}
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):

@@ -33,6 +33,7 @@ from recorder.event import (
     Disconnected,
     Event,
     FundingRate,
+    InjectedFault,
     Level,
     LoggedIn,
     Lost,
@@ -58,7 +59,7 @@ _QUIET = (RunStarted, Pong, ConnectionState, ConnectionCount, RestResponse)
 _CONVERSATION = (Connected, Subscribed, Unsubscribed, LoggedIn)
 _TROUBLE = (
     Disconnected, ConnectFailed, Lost, SequenceGap, BookReset, ChecksumMismatch, BookMismatch,
-    Notice, VenueError, Unrecognized, ClockStep, NoveltySeen,
+    Notice, VenueError, Unrecognized, ClockStep, NoveltySeen, InjectedFault,
 )  # fmt: skip
 _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 _COMMON = ("seq", "index", "ts_recv", "ts_event", "instrument", "channel", "connection")

@@ -57,6 +57,7 @@ from recorder.event.conversation import (
     ConnectionCount,
     ConnectionState,
     Disconnected,
+    InjectedFault,
     LoggedIn,
     Lost,
     Notice,
@@ -150,6 +151,7 @@ __all__ = [
     "GridOrderUpdate",
     "GridPositionUpdate",
     "IndexPrice",
+    "InjectedFault",
     "InstrumentUpdate",
     "Int64",
     "LeadTradingNotice",
@@ -203,8 +205,8 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     RecurringBuyUpdate, LeadTradingNotice, RfqUpdate, RfqQuoteUpdate, BlockFill, SpreadOrderUpdate,
     SpreadFill, DepositUpdate, WithdrawalUpdate, Data, Subscribed, Unsubscribed, LoggedIn,
     VenueError, Notice, ConnectionCount, Pong, RestResponse, Connected, Disconnected,
-    ConnectFailed, ConnectionState, RunStarted, ClockStep, NoveltySeen, Lost, SequenceGap,
-    BookReset, ChecksumMismatch, BookMismatch, Unrecognized,
+    ConnectFailed, ConnectionState, RunStarted, ClockStep, NoveltySeen, Lost, InjectedFault,
+    SequenceGap, BookReset, ChecksumMismatch, BookMismatch, Unrecognized,
 )  # fmt: skip
 """The closed union: market, account, conversation, recording, derived."""
 
@@ -269,6 +271,7 @@ VIEW_NAMES: dict[type[Event], str] = {
     ClockStep: "clock_steps",
     NoveltySeen: "novelties_seen",
     Lost: "lost",
+    InjectedFault: "injected_faults",
     SequenceGap: "sequence_gaps",
     BookReset: "book_resets",
     ChecksumMismatch: "checksum_mismatches",

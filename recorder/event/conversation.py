@@ -211,6 +211,26 @@ class Lost(Event, frozen=True, gc=False):
     cause: str
 
 
+class InjectedFault(Event, frozen=True, gc=False):
+    """A replay put a fault into the stream here, on purpose; no capture holds such a row.
+
+    `seq` is that of the recorded frame it is about, or, of what was put right again, of the last
+    one before.
+
+    Attributes:
+        fault: kind of the fault (`gap`, `delay`, …), or what puts one right: `heal` (a rebuilt
+            snapshot follows), `back` (a closed connection opens again).
+        channel, instrument: of the frame it is about, where it has them.
+        detail: what is done, in words.
+    """
+
+    connection: int
+    fault: str
+    channel: str | None
+    instrument: str | None
+    detail: str
+
+
 # --- derived by the interpreter ------------------------------------------------------------
 
 

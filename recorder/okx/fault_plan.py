@@ -104,7 +104,7 @@ class Faults:
     def add(self, fault: kinds.AnyFault) -> None:
         """Add a fault to the scenario, now."""
         self._faults.append(fault)
-        self._left.append(fault.times or None)
+        self._left.append(fault.uses)
         self.version += 1
 
     def at_handshake(self, endpoint: str, now_ns: int) -> kinds.AtHandshake | None:

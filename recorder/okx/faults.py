@@ -19,10 +19,10 @@ A scenario in TOML::
     after = 2.5                 # when: seconds after that connection opened
     times = 3                   # how often; 0: every time
 
-Where and when are the same keys for every kind (`Fault`). Kinds come in four groups: those of a
-handshake, those that come by themselves on an open connection, those that answer a request, and
-those that change a push. What OKX really does in such a case is told by its documentation
-("WebSocket", "Error Code") or by users' reports; the rest is what networks do.
+Where and when are the same keys for every kind (`Fault`). Kinds come in four groups: of a
+handshake, by themselves on an open connection, in answer to a request, and on a push. What OKX
+really does then is told by its documentation ("WebSocket", "Error Code") or by users' reports; the
+rest is what networks do.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         after: not before so many seconds after the connection opened.
         pushes: not before so many data pushes on the connection.
         times: how often in all, on one connection at most once unless it answers requests or
-            changes pushes; 0 means every time.
+            changes pushes; 0 means every time; left out: once, and every time with a `p`.
+        p: with this probability, each time it could happen; what comes by itself could happen at
+            every data push. Which times, is decided by the scenario's seed (`okx.fault_chance`).
     """
 
     endpoint: str | None = None
@@ -57,7 +59,23 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     at: float | None = None
     after: float | None = None
     pushes: int | None = None
-    times: int = 1
+    times: int | None = None
+    p: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.p is not None and not 0 <= self.p <= 1:
+            raise ValueError(f"expected p between 0 and 1, received {self.p}")
+        for name in ("times", "count", "by", "bytes", "seconds", "away"):
+            value = getattr(self, name, None)
+            if value is not None and not 0 <= value <= 1e9:
+                raise ValueError(f"expected {name} of 0 to 1e9, received {value}")
+
+    @property
+    def uses(self) -> int | None:
+        """How often it may happen in all, None: every time."""
+        if self.times is None:
+            return 1 if self.p is None else None
+        return self.times or None
 
 
 # --- at the handshake --------------------------------------------------------------------------
@@ -82,22 +100,28 @@ class Stall(Fault, frozen=True, tag="stall"):
 
 
 class CloseWith(Fault, frozen=True, tag="close"):
-    """Close with a code; `reason` None: the venue's words for it (4001 to 4009)."""
+    """Close with a code; `reason` None: the venue's words for it (4001 to 4009).
+
+    `away`: in a recording, seconds until the client is back; a live one decides that itself.
+    """
 
     code: int = 4006
     reason: str | None = None
+    away: float = 1.0
 
 
 class CutOff(Fault, frozen=True, tag="cut"):
     """End the TCP stream without a close frame (1006 at the client).
 
     `how`: `eof` when all was sent, `inside` a frame, or `reset`, which may destroy what the
-    client has not read.
+    client has not read. `away`: as of `close`.
     """
 
     how: str = "eof"
+    away: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _one_of("how", self.how, ("eof", "inside", "reset"))
 
 
@@ -235,8 +259,32 @@ class OldFirst(Fault, frozen=True, tag="old-first"):
     seconds: float = 3_600.0
 
 
+class Lose(Fault, frozen=True, tag="lose"):
+    """Lose so many pushes of an argument on the way, whatever they are."""
+
+    count: int = 1
+
+
 class Repeat(Fault, frozen=True, tag="repeat"):
-    """Send a push again; not for incremental books, where it would be a gap."""
+    """Send a push again; of incremental books, where it is a gap, only if `channel` names one."""
+
+
+class Reorder(Fault, frozen=True, tag="reorder"):
+    """Send a push behind the next so many of its argument."""
+
+    by: int = 1
+
+
+class Delay(Fault, frozen=True, tag="delay"):
+    """Send a push some seconds late, and behind it what follows of its argument meanwhile."""
+
+    seconds: float = 1.0
+
+
+class Corrupt(Fault, frozen=True, tag="corrupt"):
+    """Change so many characters of a push, each into another printable one."""
+
+    bytes: int = 1
 
 
 class Rename(Fault, frozen=True, tag="rename"):
@@ -276,7 +324,9 @@ OnRequest: TypeAlias = (
     | LoginError
     | Trail
 )
-OnPush: TypeAlias = Gap | DeleteUnknown | OldFirst | Repeat | Rename | NewField
+OnPush: TypeAlias = (
+    Gap | Lose | Reorder | Delay | Corrupt | DeleteUnknown | OldFirst | Repeat | Rename | NewField
+)
 AnyFault: TypeAlias = AtHandshake | ByItself | OnRequest | OnPush
 
 
@@ -287,13 +337,16 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         faults: tried in this order.
         rules: the venue's limits and choices.
         clock_skew: seconds the venue's clock is ahead of the truth; above 30: logins expire.
-        seed: what it was drawn from, for the record.
+        seed: what it was drawn from, and what decides the faults with a `p`.
+        heal: in a recording, seconds after which a book that has broken gets a rebuilt snapshot,
+            as if the client had subscribed anew; None (or `inf` in TOML): never.
     """
 
     faults: tuple[AnyFault, ...] = ()
     rules: Rules = msgspec.field(default_factory=Rules)
     clock_skew: float = 0.0
     seed: int | None = None
+    heal: float | None = 1.0
 
 
 def read_scenario(text: str) -> Scenario:

@@ -33,6 +33,23 @@ def message_of(fault: Any) -> Action:
     return Send(_GARBLED)
 
 
+def corrupted(payload: bytes, bits: int, count: int) -> bytes:
+    """Return a payload with some of its ASCII characters changed into other printable ones.
+
+    Args:
+        bits: 64 of them, which decide where and into what. count: how many characters; a place
+            that comes twice is changed twice.
+    """
+    changed = bytearray(payload)
+    places = [at for at, byte in enumerate(payload) if byte < 0x80]
+    for _ in range(count if places else 0):
+        bits = (bits * 0xD1342543DE82EF95 + 1) & ((1 << 64) - 1)  # the high bits are the good ones
+        at = places[(bits >> 32) % len(places)]
+        shift = 1 + (bits >> 16) % 94
+        changed[at] = 0x20 + (changed[at] - 0x20 + shift) % 95
+    return bytes(changed)
+
+
 def is_chained_push(channel: str) -> bool:
     """Say whether a channel is a book of one snapshot and updates, where none may be lost."""
     known = CHANNELS.get(channel)

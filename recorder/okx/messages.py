@@ -333,3 +333,12 @@ class RestBody(Struct):
     code: str | int | None = None
     msg: str | None = None
     data: Any = None
+
+
+class FaultMark(Struct, gc=False):
+    """Payload of a mark that a replay puts where it injects a fault."""
+
+    fault: str
+    channel: str | None = None
+    instrument: str | None = None
+    detail: str = ""

@@ -83,6 +83,7 @@ class Parser:
             Kind.LOST: responses.lost,
             Kind.RUN: responses.run,
             Kind.CLOCK: responses.clock,
+            Kind.FAULT: responses.fault,
         }
         self.parse: Callable[[Frame], list[Event]] = self._compile()
 

@@ -20,6 +20,7 @@ from recorder.event import (
     ConnectionState,
     Disconnected,
     Event,
+    InjectedFault,
     Int64,
     LoggedIn,
     Lost,
@@ -183,6 +184,7 @@ _decode_body = msgspec.json.Decoder(wire.RestBody, strict=False).decode
 _decode_opened = msgspec.json.Decoder(wire.Opened, strict=False).decode
 _decode_closed = msgspec.json.Decoder(wire.Closed, strict=False).decode
 _decode_lost = msgspec.json.Decoder(wire.LostRange, strict=False).decode
+_decode_fault = msgspec.json.Decoder(wire.FaultMark).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -295,3 +297,17 @@ def clock(frame: Frame) -> list[Event]:
     except UNREADABLE:
         return unrecognized(frame, "malformed clock row")
     return [ClockStep(frame.seq, 0, frame.ts_recv, step, info)]
+
+
+def fault(frame: Frame) -> list[Event]:
+    """Return the event of a mark that a replay with faults puts into its stream."""
+    try:
+        row = _decode_fault(frame.payload)
+    except UNREADABLE:
+        return unrecognized(frame, "malformed fault row")
+    return [
+        InjectedFault(
+            frame.seq, 0, frame.ts_recv, frame.connection, row.fault, row.channel, row.instrument,
+            row.detail,
+        )
+    ]  # fmt: skip

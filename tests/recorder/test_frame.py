@@ -14,9 +14,9 @@ def test_kinds_and_labels_are_what_is_on_disk() -> None:
         (0, "text"), (1, "binary"), (2, "sent"), (3, "rest"), (4, "opened"), (5, "closed"),
         (6, "lost"), (7, "run"), (8, "clock"),
     ]  # fmt: skip
-    assert all(LABELS[kind] == kind.label for kind in Kind)
-    assert all(KIND_OF_LABEL[kind.label] is kind for kind in Kind)
-    assert all(KINDS[int(kind)] is kind for kind in Kind)
+    assert all(LABELS[kind] == kind.label for kind in KINDS)
+    assert all(KIND_OF_LABEL[kind.label] is kind for kind in KINDS)
+    assert all(KINDS[int(kind)] is kind for kind in KINDS)
 
 
 def test_the_record_is_a_fixed_header_and_the_payload() -> None:
