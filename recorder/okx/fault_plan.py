@@ -14,6 +14,7 @@ import msgspec
 from recorder.clock import NS_PER_SECOND
 from recorder.okx import faults as kinds
 from recorder.okx.exchange import Reply
+from recorder.okx.fault_chance import Chance
 from recorder.okx.faults import Fault, Scenario
 
 
@@ -88,22 +89,26 @@ class Faults:
     Attributes:
         made: what has happened so far, oldest first.
         version: rises whenever a fault is added or used up: lists made of `among` are old then.
+        chance: the dice of faults with a `p`.
     """
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.made: list[Made] = []
         self.version = 0
+        self.chance = Chance(scenario.seed or 0)
         self._begun_ns: int | None = None
         self._faults: list[kinds.AnyFault] = []
         self._left: list[int | None] = []
         self._opened: dict[str, int] = {}
+        self._asked = 0
         for fault in scenario.faults:
             self.add(fault)
 
     def add(self, fault: kinds.AnyFault) -> None:
         """Add a fault to the scenario, now."""
         self._faults.append(fault)
+        self.chance.add(fault)
         self._left.append(fault.uses)
         self.version += 1
 
@@ -111,9 +116,12 @@ class Faults:
         """Return what goes wrong with a handshake (or, of `rest`, a request), None for nothing."""
         self._begin(now_ns)
         number = self._opened.get(endpoint, 0)
+        self._asked += 1
         for index, fault in self.among(kinds.AtHandshake):
             is_meant = fault.endpoint == endpoint or (fault.endpoint is None and endpoint != "rest")
-            if is_meant and fault.connection in (None, number) and self.is_time(fault, now_ns):
+            is_meant = is_meant and fault.connection in (None, number)
+            is_time = is_meant and self.is_time(fault, now_ns)
+            if is_time and self.strikes(index, fault, self._asked):
                 detail = f"HTTP {fault.status}" if isinstance(fault, kinds.Refuse) else ""
                 self.take(index, Made(now_ns, kinds.name_of(fault), endpoint, -1, detail))
                 found: kinds.AtHandshake = fault
@@ -132,6 +140,10 @@ class Faults:
         for index, fault in enumerate(self._faults):
             if self._left[index] != 0 and isinstance(fault, group):
                 yield index, fault
+
+    def strikes(self, place: int, fault: Fault, number: int) -> bool:
+        """Say whether a fault comes with the thing of this number; one without a `p` does."""
+        return fault.p is None or self.chance.strikes(place, number)
 
     def is_time(self, fault: Fault, now_ns: int) -> bool:
         """Say whether a fault's `at` has come."""

@@ -49,7 +49,7 @@ def parse_fault(text: str) -> AnyFault:
     said = {key: value for key, value in said.items() if value}
     for pair in _PAIRS.split(rest) if rest else ():
         key, equals, value = pair.partition("=")
-        if not equals or not value or key in said:
+        if not equals or key in said:
             raise UsageError(f"expected a fault as {_FORM}, each key once, received {text!r}")
         said[key] = value
     try:

@@ -30,6 +30,7 @@ from recorder.okx.exchange_frames import (
     service_notice,
     unknown_argument,
 )
+from recorder.okx.fault_on_push import PushFaults
 from recorder.okx.fault_plan import (
     Action,
     Cut,
@@ -44,7 +45,7 @@ from recorder.okx.fault_plan import (
     subject_of,
 )
 from recorder.okx.faults import Fault
-from recorder.okx.faulty_pushes import changed, is_chained_push, message_of
+from recorder.okx.faulty_pushes import message_of
 
 F = TypeVar("F", bound=Fault)
 _WHOLE_REQUEST = ("60012", "60014", "60019")
@@ -75,8 +76,8 @@ class FaultyConversation:
         self._pushes = 0
         self._done: set[int] = set()
         self._live: dict[tuple[tuple[str, str], ...], Argument] = {}
-        self._fresh: set[tuple[str, str]] = set()
-        self._lose: dict[tuple[str, str], int] = {}
+        self._push_faults = PushFaults(faults, self._after, self._made)
+        self._requests = 0
         self._later: list[tuple[int, int, Action]] = []
         self._count = 0
         self._held_until: int | None = None
@@ -90,6 +91,7 @@ class FaultyConversation:
         """Answer one text message; arguments as of `Conversation.receive`."""
         if self.is_over:
             return []
+        self._requests += 1
         request = _request(text)
         operation = request.get("op") if request is not None else None
         answered = self._answer_wrongly(operation, request or {}, now_ns)
@@ -101,18 +103,38 @@ class FaultyConversation:
         request_id = request.get("id") if request is not None else None
         return self._out(self._spoil(replies, request_id, now_ns), now_ns)
 
-    def push(self, channel: str, instrument: str, payload: bytes, now_ns: int) -> list[Action]:
+    def push(
+        self,
+        channel: str,
+        instrument: str,
+        payload: bytes,
+        now_ns: int,
+        number: int | None = None,
+    ) -> list[Action]:
         """Send one data push, unless a fault changes it.
 
         Args:
             channel, instrument: of its argument; `instrument` "" where it has none.
+            number: what the dice of faults with a `p` are thrown by (the `seq` of a recorded
+                push); None: its place on this connection.
         """
         if self.is_over:
             return []
         self._pushes += 1
         self.conversation.pushed(now_ns)
-        sent = self._changed(channel, instrument, payload, now_ns)
-        return self._out([Send(item) for item in sent], now_ns)
+        if number is None:
+            number = (self._number << 40) + self._pushes
+        subject = (channel, instrument)
+        actions = self._fallen_due(now_ns)  # what was late comes before what follows it
+        mine = [item for item in self._mine(kinds.OnPush) if self._can_happen(item[2])]
+        sent = self._push_faults.sent(mine, subject, payload, now_ns, number)
+        actions += [Send(item) for item in sent]
+        for due, index, fault in self._mine(kinds.ByItself):
+            is_meant = fault.p is not None and due <= now_ns and is_about_subject(fault, subject)
+            if is_meant and self._can_happen(fault) and self._faults.strikes(index, fault, number):
+                self._faults.take(index, self._made(fault, now_ns))
+                actions += self._happen(fault, now_ns)
+        return self._out(actions, now_ns)
 
     def tick(self, now_ns: int) -> list[Action]:
         """Do what has become due."""
@@ -132,7 +154,7 @@ class FaultyConversation:
         if idle is not None:
             times.append(idle)
         for due, _, fault in self._mine(kinds.ByItself):
-            if self._can_happen(fault):
+            if fault.p is None and self._can_happen(fault):
                 times.append(due)
                 break
         return min(times, default=None)
@@ -141,12 +163,11 @@ class FaultyConversation:
 
     def _out(self, actions: list[Action], now_ns: int) -> list[Action]:
         """Add what has become due, hold back what must wait, end after the end."""
-        while self._later and self._later[0][0] <= now_ns:
-            actions.append(heapq.heappop(self._later)[2])
+        actions += self._fallen_due(now_ns)
         for due, index, fault in self._mine(kinds.ByItself):
             if due > now_ns:
                 break
-            if index not in self._done and self._can_happen(fault):
+            if fault.p is None and index not in self._done and self._can_happen(fault):
                 self._done.add(index)
                 self._faults.take(index, self._made(fault, now_ns))
                 actions += self._happen(fault, now_ns)
@@ -167,6 +188,12 @@ class FaultyConversation:
                 self.is_over = True
                 return actions[: place + 1]
         return actions
+
+    def _fallen_due(self, now_ns: int) -> list[Action]:
+        due: list[Action] = []
+        while self._later and self._later[0][0] <= now_ns:
+            due.append(heapq.heappop(self._later)[2])
+        return due
 
     def _happen(self, fault: Any, now_ns: int) -> list[Action]:
         """Return what a fault of its own does."""
@@ -214,9 +241,10 @@ class FaultyConversation:
             self._lists[group] = (self._faults.version, found)
         return found
 
-    def _has_come(self, fault: Fault, now_ns: int) -> bool:
+    def _has_come(self, index: int, fault: Fault, now_ns: int) -> bool:
         is_due = now_ns >= self._due(fault) and self._faults.is_time(fault, now_ns)
-        return is_due and self._can_happen(fault) and self._is_mine(fault)
+        is_due = is_due and self._can_happen(fault) and self._is_mine(fault)
+        return is_due and self._faults.strikes(index, fault, (self._number << 40) + self._requests)
 
     def _due(self, fault: Fault) -> int:
         return self._opened + round((fault.after or 0) * NS_PER_SECOND)
@@ -251,7 +279,7 @@ class FaultyConversation:
             end = [Close(4001, CLOSE_REASONS[4001])] if refused.closes else []
             return [Send(said), *end]
         for index, fault in self._faults.among(kinds.AnswerError):
-            is_meant = fault.code in _WHOLE_REQUEST and self._has_come(fault, now_ns)
+            is_meant = fault.code in _WHOLE_REQUEST and self._has_come(index, fault, now_ns)
             if is_meant and any(is_about(fault, item) for item in arguments):
                 self._faults.take(index, self._made(fault, now_ns))
                 return [Send(error(MESSAGES.get(fault.code, ""), fault.code, ident, request_id))]
@@ -285,7 +313,7 @@ class FaultyConversation:
         heapq.heapify(self._later)
         self._live[key] = reply.argument
         channel, instrument = subject_of(reply.argument)
-        self._fresh.add((channel, instrument))
+        self._push_faults.begin((channel, instrument))
         return [*(item[2] for item in ended), reply]
 
     def _spoil_ack(self, acked: Send, request_id: str | None, now_ns: int) -> list[Action]:
@@ -320,39 +348,6 @@ class FaultyConversation:
         text = unknown_argument(argument) if code == "60018" else MESSAGES.get(code, "")
         return Send(error(text, code, self.conversation.connection_id, request_id))
 
-    # --- faults of pushes -------------------------------------------------------------------
-
-    def _changed(self, channel: str, instrument: str, payload: bytes, now_ns: int) -> list[bytes]:
-        """Return what is sent of a push."""
-        subject = (channel, instrument)
-        if self._lose.get(subject):
-            self._lose[subject] -= 1
-            return []
-        is_chained = is_chained_push(channel)
-        is_first = subject in self._fresh
-        self._fresh.discard(subject)
-        is_update = is_chained and b'"action":"update"' in payload[:256]
-        for due, index, fault in self._mine(kinds.OnPush):
-            if due > now_ns:
-                break
-            if not self._can_happen(fault) or not is_about_subject(fault, subject):
-                continue
-            match fault:
-                case kinds.Gap() | kinds.DeleteUnknown() if not is_update:
-                    continue
-                case kinds.OldFirst() if not is_first or is_chained:
-                    continue
-                case kinds.Repeat() if is_chained:
-                    continue
-            sent = changed(fault, payload)
-            if sent is None:
-                continue
-            self._faults.take(index, self._made(fault, now_ns, f"{channel} {instrument}".strip()))
-            if isinstance(fault, kinds.Gap):
-                self._lose[subject] = fault.count - 1
-            return sent
-        return [payload]
-
     # --- bookkeeping ------------------------------------------------------------------------
 
     def _take(
@@ -361,7 +356,7 @@ class FaultyConversation:
         """Return a fault of this kind that is due and about one of the arguments, used up."""
         for index, fault in self._faults.among(kind):
             is_meant = not arguments or any(is_about(fault, item) for item in arguments)
-            if is_meant and self._has_come(fault, now_ns):
+            if is_meant and self._has_come(index, fault, now_ns):
                 about = " ".join(subject_of(arguments[0])).strip() if arguments else ""
                 self._faults.take(index, self._made(fault, now_ns, about))
                 found: F = fault

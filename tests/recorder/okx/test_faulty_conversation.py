@@ -414,6 +414,65 @@ def test_new_fields_are_added_and_what_is_no_json_is_left_alone():
     assert venue.talk.push("trades", "BTC-USDT", b"{", 0) == [Send(b"{")]
 
 
+def test_any_push_can_be_lost_and_a_books_push_can_repeat_where_it_is_named():
+    venue = Venue(kinds.Lose(count=2), kinds.Repeat(channel="books"))
+
+    assert [venue.push(TRADE) for _ in range(3)] == [[], [], [Send(TRADE)]]
+    assert venue.push(update(6)) == [Send(update(6)), Send(update(6))]
+
+
+def test_a_push_comes_behind_the_next_two_of_its_argument():
+    venue = Venue(kinds.Reorder(by=2, channel="books"))
+
+    sent = [venue.push(item) for item in (update(6), update(7), TRADE, update(8), update(9))]
+
+    assert sent == [
+        [], [Send(update(7))], [Send(TRADE)], [Send(update(8)), Send(update(6))], [Send(update(9))],
+    ]  # fmt: skip
+
+
+def test_a_late_push_holds_back_its_argument_and_no_other():
+    venue = Venue(kinds.Delay(seconds=2, channel="books"))
+
+    assert venue.push(update(6), 1) == venue.push(update(7), 2) == []
+    assert venue.push(TRADE, 2) == [Send(TRADE)]
+    assert venue.talk.deadline == 3 * S
+    assert venue.push(update(8), 3.5) == [Send(update(6)), Send(update(7)), Send(update(8))]
+
+
+def test_a_corrupted_push_differs_in_one_printable_character():
+    venue = Venue(kinds.Corrupt(times=0), seed=3)
+
+    for number in range(50):
+        (sent,) = venue.talk.push("trades", "BTC-USDT", TRADE, 0, number)
+        different = [(a, b) for a, b in zip(sent.payload, TRADE, strict=True) if a != b]
+        assert len(different) == 1
+        assert 0x20 <= different[0][0] <= 0x7E
+
+
+def test_dice_are_thrown_by_the_number_of_the_push_and_the_seed():
+    def lost(seed: int, p: float = 0.2) -> set[int]:
+        talk = Venue(kinds.Lose(p=p), seed=seed).talk
+        return {n for n in range(400) if talk.push("trades", "BTC-USDT", TRADE, 0, n) == []}
+
+    assert lost(1) == lost(1)
+    assert 40 < len(lost(1)) < 120
+    assert lost(1) != lost(2)
+    assert lost(1, 0.05) < lost(1)
+
+
+def test_what_comes_by_itself_comes_with_a_push_where_it_has_a_probability():
+    venue = Venue(kinds.CloseWith(p=0.02), kinds.Say(text="hi", p=0.5), seed=5)
+
+    assert venue.tick(5) == []
+    seen = [venue.push(TRADE) for _ in range(500)]
+
+    assert "say" in venue.made
+    assert venue.made[-1] == "close"
+    assert isinstance(next(item for item in reversed(seen) if item)[-1], Close)
+    assert venue.talk.is_over
+
+
 # --- in any order ---------------------------------------------------------------------------------
 
 
