@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,13 +98,14 @@ def interpreter_before(
     Where the capture begins above `seq`, as it stood before the first frame there is.
     """
     snapshot = capture.snapshot()
+    pinned = capture.pinned(snapshot)
     seq = max(seq, snapshot.first_seq)
-    interpreter, first_seq = _nearest(capture, snapshot, seq, number)
+    interpreter, first_seq = _nearest(pinned, snapshot, seq, number)
     if first_seq >= seq:
         return interpreter
     jumps: list[int] = []
     wanted = Selection(first_seq=first_seq, last_seq=seq - 1)
-    for batch in capture.select(wanted, report, on_jump=jumps.append):
+    for batch in pinned.select(wanted, report, on_jump=jumps.append):
         if jumps:
             break
         for frame in batch.frames():
@@ -132,10 +134,10 @@ def _starts(capture: Capture, snapshot: Snapshot, seq: int) -> Iterator[tuple[in
     Of a joined file these are its parts whose checkpoint was kept, too.
     """
     present = layout.list_checkpoints(capture.path)
-    following = 1 << 62
+    following = len(present)
     for source in reversed(snapshot.sources):
-        here = [n for n in present if source.segment <= n < following]
-        following = source.segment
+        begin = bisect_left(present, source.segment)
+        here, following = present[begin:following], begin
         if not here or (isinstance(source, SealedSource) and source.first_seq > seq):
             continue
         try:

@@ -179,6 +179,7 @@ def _meta(
         recorded=None,
         recovered=any(meta.recovered for meta in metas),
         joined=_parts(root, metas),
+        latest_ts_recv=last.latest_ts_recv,
     )
 
 

@@ -26,9 +26,9 @@ import msgspec
 
 from recorder.capture.batch import BATCH_ROWS
 from recorder.capture.derive import Plan, derive, is_private, origin_of
+from recorder.capture.earlier import last_connection_before
 from recorder.capture.hold import hold_snapshot
 from recorder.capture.reader import Capture
-from recorder.capture.seal import last_connection_before
 from recorder.capture.slice import numbered
 from recorder.capture.snapshot import Snapshot
 from recorder.errors import UsageError

@@ -64,6 +64,7 @@ class Recheck:
         self.problems: list[Problem] = []
         self.compared: set[int] = set()
         self._counts: dict[str, int] = {}
+        self._latest = 0
 
     # --- state -----------------------------------------------------------------------------
 
@@ -171,6 +172,14 @@ class Recheck:
             return True
         found = (tally.events, tally.gaps, tally.unrecognized, tally.lost_rows, tally.lost)
         return found == (meta.events, meta.gaps, meta.unrecognized, meta.lost_rows, meta.lost)
+
+    def check_times(self, meta: SegmentMeta, tally: Tally) -> bool:
+        """Tell whether a segment says the highest time so far; too low a one would hide frames."""
+        self._latest = max(self._latest, tally.max_ts_recv)
+        latest = meta.latest_ts_recv
+        return meta.max_ts_recv >= tally.max_ts_recv and (
+            latest is msgspec.UNSET or latest >= self._latest
+        )
 
     def check_events(self, recorded: dict[str, int | str] | None, parser: str) -> bool:
         """Tell whether the recorder's own event digest is what its frames give.

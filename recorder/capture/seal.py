@@ -25,6 +25,7 @@ from recorder.capture.digest import (
     digest_of,
     new_hash,
 )
+from recorder.capture.earlier import last_connection_before, latest_before
 from recorder.capture.journal import Trailer
 from recorder.capture.pending import PendingRows
 from recorder.capture.reader import Capture, ReadReport
@@ -72,9 +73,11 @@ class Sealer:
         self._interpreter: Interpreter | None = None
         self._carry: Carry | None = None
         self._last_connection = -1
+        self._latest: int | None = None
         self._next_seq = -1
         if begin is not None:
             self._interpreter, self._next_seq = begin
+            self._latest = 0
 
     def seal(self, segment: int) -> layout.SealedName | None:
         """Seal one whole journal segment; None where it held no frame (the journal is removed).
@@ -108,9 +111,9 @@ class Sealer:
             job = _Job(self._root, self._capture, segment, source)
             job.is_hasty = self.is_hasty
             interpreter, carry = self._state_before(segment, source.first_seq)
-            sealed = job.run(interpreter, carry, self._last_connection)
+            sealed = job.run(interpreter, carry, self._last_connection, self._latest)
             self._interpreter, self._carry = interpreter, job.carry
-            self._last_connection = job.last_connection
+            self._last_connection, self._latest = job.last_connection, job.latest
             self._next_seq = source.last_seq + 1
         except BaseException:
             self._next_seq = -1  # the interpreter may stand anywhere: restore it next time
@@ -125,6 +128,7 @@ class Sealer:
         if self._interpreter is not None and self._next_seq == first_seq:
             return self._interpreter, self._carry
         self._last_connection = last_connection_before(self._root, segment)
+        self._latest = latest_before(self._root, segment)
         # Damage in earlier segments must not keep this one from being sealed: go on from what
         # can be read; `verify` names the damage.
         report = ReadReport()
@@ -161,12 +165,17 @@ class _Job:
         self.is_hasty = False
         self.carry: Carry | None = None
         self.last_connection = -1
+        self.latest: int | None = None
 
     def run(
-        self, interpreter: Interpreter, carry: Carry | None, last_connection: int
+        self,
+        interpreter: Interpreter,
+        carry: Carry | None,
+        last_connection: int,
+        latest: int | None,
     ) -> layout.SealedName | None:
         """Do it all up to the commit; the arguments are the state before the segment."""
-        self.interpreter, self.carry = interpreter, carry
+        self.interpreter, self.carry, self.latest = interpreter, carry, latest
         self._tally.last_connection = last_connection
         before = integrity_counts(interpreter.integrity)
         checkpoint = ""
@@ -187,6 +196,8 @@ class _Job:
             self.last_connection = self._tally.last_connection
             if not self._tally.count:
                 return None
+            if self.latest is not None:
+                self.latest = max(self.latest, self._tally.max_ts_recv)
             self._flush()
             if carried is None and self.carry is not None and self.carry.k == first_k:
                 carried = self.carry.block()
@@ -315,6 +326,7 @@ class _Job:
             channels=tally.channels(),
             recorded=None if trailer is None else trailer.events,
             recovered=self._source.is_repaired,
+            latest_ts_recv=msgspec.UNSET if self.latest is None else self.latest,
         )
 
     def _commit(self, meta: SegmentMeta) -> layout.SealedName:
@@ -340,28 +352,6 @@ class _Job:
                 raise self._damage("Parquet file does not read back equal to the journal")
         finally:
             reader.close()
-
-
-def last_connection_before(root: Path, segment: int) -> int:
-    """Return a number that no connection before a segment is above, -1 if there is none.
-
-    It is the highest one, unless a segment cannot be read: that one may have begun a connection
-    with every frame, and a number must never be used twice.
-    """
-    unknown = 0
-    for sealed in reversed(layout.list_sealed(root)):
-        if sealed.segment >= segment:
-            continue
-        try:
-            reader = SegmentReader(root, sealed.path, sealed.segment)
-        except Damage:
-            unknown += sealed.last_seq - sealed.first_seq + 1
-            continue
-        except FileNotFoundError:  # joined or expired since it was listed
-            return last_connection_before(root, segment)
-        reader.close()
-        return reader.meta.last_connection + unknown
-    return unknown - 1
 
 
 def part_digests(reader: SegmentReader) -> Iterator[BlockDigest]:

@@ -117,6 +117,7 @@ class SegmentMeta(msgspec.Struct, kw_only=True):
     recorded: dict[str, int | str] | None
     recovered: bool
     joined: list[JoinedPart] | msgspec.UnsetType = msgspec.UNSET
+    latest_ts_recv: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def last_segment(self) -> int:

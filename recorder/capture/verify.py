@@ -243,6 +243,8 @@ class _Verifier:
             self._problem("digest block begun earlier does not match", meta.first_seq)
         if skip is None and not self._recheck.check_counts(meta, tally):
             self._problem("event counts do not match the metadata", meta.first_seq, meta.last_seq)
+        if not self._recheck.check_times(meta, tally):
+            self._problem("receive times do not match the metadata", meta.first_seq, meta.last_seq)
         recorded = meta.joined[-1].recorded if meta.joined else meta.recorded
         if not self._recheck.check_events(recorded, meta.parser):
             self._problem(
