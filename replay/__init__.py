@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from replay.ladder import book_at as book_at
     from replay.player import PlayReport as PlayReport
     from replay.player import play as play
+    from replay.proof import prove as prove
     from replay.regression.checking import check as check
     from replay.regression.surveying import census as census
     from replay.server import serve as serve
@@ -33,6 +34,7 @@ _HOME = {
     "check": "replay.regression.checking",
     "connect": "replay.sql",
     "play": "replay.player",
+    "prove": "replay.proof",
     "query": "replay.sql",
     "refresh": "replay.sql",
     "serve": "replay.server",

@@ -151,10 +151,13 @@ class Capture:
             connections=None if connections is None else frozenset(connections),
             kinds=None if kinds is None else frozenset(kinds),
         )
-        bounds = self._within(
+        # One listing for the window, the state before it and its frames: a capture of thousands
+        # of files takes longer to list than to find the place.
+        listed = self.pinned(self.snapshot())
+        bounds = listed._within(
             Selection(first_seq=max(first_seq or 0, 0), last_seq=last_seq), start, end, report
         )
-        return self._events(bounds, wanted, report, number)
+        return listed._events(bounds, wanted, report, number)
 
     def follow(
         self,
