@@ -327,8 +327,6 @@ def test_an_interrupt_ends_a_paced_replay(path: Path) -> None:
         [sys.executable, "-m", "replay", "play", str(path), "--speed", "0.01",
          "--strategy", "my_strategies:prompt"],
         cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        # A shell's background job ignores SIGINT, and so would what it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == b"an event\n"

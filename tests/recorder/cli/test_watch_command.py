@@ -87,10 +87,14 @@ async def test_a_reader_that_goes_away_ends_it_quietly(venue_of: VenueOf) -> Non
     for script in (flow, quiet):
         async with venue_of(script) as venue:
             reading, writing = os.pipe()
+            reader = asyncio.StreamReader()
+            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda reader=reader: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb")
+            )
             process = await start("-s", "trades:BTC-USDT", "--url", venue.url, stdout=writing)
             os.close(writing)
-            assert await asyncio.to_thread(os.read, reading, 10)
-            os.close(reading)
+            assert await asyncio.wait_for(reader.read(10), 60)
+            pipe.close()
             code, _, err = await finish(process)
         assert (code, err) == (ExitCode.DONE, "")
 
