@@ -16,9 +16,11 @@ import msgspec
 
 from recorder import __version__
 from recorder.capture import layout
+from recorder.capture.holes import missing_by_name
+from recorder.capture.reader import Capture
 from recorder.capture.recover import recover_locked
 from recorder.capture.refusals import cannot_write
-from recorder.capture.vanished import declare_vanished
+from recorder.capture.vanished import declare_vanished, destroyed
 from recorder.errors import CaptureExists
 
 
@@ -28,6 +30,7 @@ class Opened(msgspec.Struct, frozen=True):
     Attributes:
         is_new: made now; made_directory: so was its directory.
         segment, seq, connection: the next numbers.
+        notes: what a person should hear about what is there already.
     """
 
     path: Path
@@ -38,6 +41,7 @@ class Opened(msgspec.Struct, frozen=True):
     segment: int
     seq: int
     connection: int
+    notes: tuple[str, ...] = ()
 
 
 def open_for_writing(
@@ -58,6 +62,7 @@ def open_for_writing(
     """
     lock_fd = -1
     made_directory = not path.exists()
+    notes: tuple[str, ...] = ()
     try:
         is_new = _is_new(path, append=append)
         layout.make_directories(path, private=private and is_new)
@@ -65,13 +70,15 @@ def open_for_writing(
         if not is_new:
             recovered = recover_locked(path)
             header = layout.read_header(path)
+            notes = _what_is_missing(path, recovered.next_seq)
             numbers = declare_vanished(path, recovered.next_numbers)
+            (path / layout.STATUS_FILE).unlink(missing_ok=True)
         else:
             header = _new_header(venue=venue, note=note, reproducible=reproducible)
             numbers = (0, 0, 0)
             text = msgspec.json.format(msgspec.json.encode(header), indent=2) + b"\n"
             layout.write_once(path / layout.CAPTURE_FILE, text, mode=layout.file_mode(path))
-        return Opened(path, lock_fd, header, is_new, made_directory, *numbers)
+        return Opened(path, lock_fd, header, is_new, made_directory, *numbers, notes=notes)
     except FileExistsError as error:
         _release(lock_fd)
         raise _taken(path, layout.CAPTURE_FILE) from error
@@ -81,6 +88,30 @@ def open_for_writing(
     except BaseException:
         _release(lock_fd)
         raise
+
+
+def _what_is_missing(root: Path, next_seq: int) -> tuple[str, ...]:
+    """Return a sentence about frames that no file holds any more, none where all are there.
+
+    A recorder goes on behind them: what comes now matters more than what is gone, and may come
+    back from a copy. In the middle they stay damage for every reader, so no `lost` row is written;
+    one behind them could not stand in their place.
+    """
+    holes = [*missing_by_name(Capture(root).snapshot())]
+    if (last := destroyed(root, next_seq)) is not None:
+        holes.append(last)
+    if not holes:
+        return ()
+    more = f" (and {len(holes) - 1} more such places)" if len(holes) > 1 else ""
+    if holes[0].first_seq is None or holes[0].last_seq is None:
+        what = holes[0].cause
+    else:
+        what = f"frames {holes[0].first_seq} to {holes[0].last_seq} are in no file"
+    return (
+        f"expected {root} to be whole, but {what}{more}: somebody removed segments of it; the "
+        f"recording goes on behind what is there; `recorder verify {root}` names every place, and "
+        f"a copy can bring them back",
+    )
 
 
 def discard(opened: Opened) -> None:

@@ -20,13 +20,14 @@ class Notes:
 
     Args:
         sources: each gives what is new since it was called last.
+        told: what there was before them.
     """
 
-    def __init__(self, *sources: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, *sources: Callable[[], Sequence[str]], told: Sequence[str] = ()) -> None:
         self._sources = sources
         self._lock = threading.Lock()
-        self._latest: deque[str] = deque(maxlen=_SHOWN)
-        self._untold: deque[str] = deque(maxlen=_KEPT)
+        self._latest: deque[str] = deque(told, maxlen=_SHOWN)
+        self._untold: deque[str] = deque(told, maxlen=_KEPT)
 
     def latest(self) -> list[str]:
         """Return the latest ones, taken or not."""

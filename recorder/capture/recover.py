@@ -21,6 +21,7 @@ from recorder.capture.salvage import Repair, quarantine, set_aside
 from recorder.capture.seal import Sealer, file_hash
 from recorder.capture.segment import SegmentReader, last_segment
 from recorder.capture.serve import Problem, ReadReport
+from recorder.capture.vanished import destroyed
 from recorder.errors import Damage, DiskFull, ExitCode, RecorderError
 
 
@@ -55,6 +56,12 @@ class RecoverReport(msgspec.Struct, kw_only=True):
         """0 done, or nothing to do; 3 with `lost` rows made; 1 a sealed segment is not whole."""
         return ReadReport(lost_rows=self.holes, problems=self.problems).exit_code
 
+    def add(self, damage: Damage) -> None:
+        """Note what recovery cannot bring back."""
+        self.problems.append(
+            Problem(damage.file, damage.segment, damage.first_seq, damage.last_seq, damage.cause)
+        )
+
 
 def recover(path: str | os.PathLike[str]) -> RecoverReport:
     """Recover a capture; look at the ends of what is sealed, too (`verify` reads all of it).
@@ -69,7 +76,12 @@ def recover(path: str | os.PathLike[str]) -> RecoverReport:
     try:
         with layout.locked(root):
             report = recover_locked(root)
+            gone = destroyed(root, report.next_seq)
+            if gone is None:
+                (root / layout.STATUS_FILE).unlink(missing_ok=True)
         report.problems = info_of(Capture(root)).problems
+        if gone is not None:
+            report.add(gone)
         return report
     except OSError as error:
         if error.errno in layout.NO_ROOM:
@@ -85,10 +97,13 @@ def recover(path: str | os.PathLike[str]) -> RecoverReport:
 
 
 def recover_locked(root: Path) -> RecoverReport:
-    """Recover a capture whose lock the caller holds."""
+    """Recover a capture whose lock the caller holds.
+
+    What the dead recorder left in `status.json` stays: the caller may need it (`vanished`).
+    """
     header = layout.read_header(root)
     layout.make_directories(root, private=False)
-    for path in (*layout.list_unfinished(root), root / layout.STATUS_FILE):
+    for path in layout.list_unfinished(root):
         path.unlink(missing_ok=True)
     report = RecoverReport()
     journals = [

@@ -116,7 +116,9 @@ class CaptureWriter:
         except OSError as error:
             os.close(self._opened.lock_fd)
             raise cannot_write(self.path, error) from error
-        self._notes = Notes(self._appender.take_notes, self._sealer.take_notes)
+        self._notes = Notes(
+            self._appender.take_notes, self._sealer.take_notes, told=self._opened.notes
+        )
         self._status = StatusFile(self.path, self._status_now)
 
     def _start(self) -> Appender:
