@@ -34,7 +34,7 @@ class PlayContext:
     def __init__(self, books_of: Sequence[Books], restarts: int = 0) -> None:
         self.clock = DataClock()
         self.books_of = tuple(books_of)
-        self.books = self.books_of[0] if len(self.books_of) == 1 else AllBooks(self.books_of)
+        self.books = books_of[0] if len(books_of) == 1 else AllBooks(books_of)
         self.source = 0
         self.timers = Timers(self.clock)
         self.restarts = restarts

@@ -82,6 +82,8 @@ class Passage:
         except Exception as error:
             _note(error, event)
             raise
+        source.frames += len(frames)
+        source.events += len(delivered)
         source.account(frames, frames, delivered)
 
     def play_merged(self, frames: list[Frame], ranks: list[int]) -> None:
@@ -156,6 +158,8 @@ class Passage:
                     continue
                 played[rank].append(frame)
                 delivered[rank] += events
+                sources[rank].frames += 1
+                sources[rank].events += len(events)
                 for event in events:
                     handler(event, context)
         except Exception as error:

@@ -70,13 +70,11 @@ class Source:
         self.interpreter = Interpreter(self._number)
 
     def account(self, seen: Sequence[Frame], played: Sequence[Frame], events: list[Event]) -> None:
-        """Count and digest what was played of it.
+        """Digest what was played of it.
 
         Args:
             seen: what the interpreter saw; played: of it, what passed the filter.
         """
-        self.frames += len(played)
-        self.events += len(events)
         if self.input is None or self.output is None:
             return
         self.input.update(played)

@@ -75,8 +75,8 @@ class Timers:
         Raises:
             UsageError: an interval that is not above 0, or a time that is no integer.
         """
-        for what, value in (("a time", due), ("an interval", interval)):
-            if value is not None and type(value) is not int:
+        for what, value in (("a time", due), ("an interval", 1 if interval is None else interval)):
+            if type(value) is not int:
                 raise UsageError(
                     f"expected {what} in integer ns, received {value!r}; a second is 1_000_000_000"
                 )

@@ -20,7 +20,7 @@ from fractions import Fraction
 from recorder.clock import NS_PER_SECOND
 from replay.controls import Controls, ScaleSpeed, SeekBy, Toggle
 
-LEGEND = "space pause  ←/→ 10 s  ↓/↑ half/double  . step  q quit"
+LEGEND = "space pause  ←/→ 10 s  ↓/↑ speed  1 real time  m max  . step  home start  q quit"
 """What the keys do, for the line that shows a replay."""
 
 _JUMP = 10 * NS_PER_SECOND
@@ -30,6 +30,9 @@ _KEYS: dict[bytes, Callable[[Controls], object]] = {
     b"\x1b[D": lambda controls: controls.give(SeekBy(-_JUMP)),
     b"\x1b[A": lambda controls: controls.give(ScaleSpeed(Fraction(2))),
     b"\x1b[B": lambda controls: controls.give(ScaleSpeed(Fraction(1, 2))),
+    b"1": lambda controls: controls.change_speed(1),
+    b"m": lambda controls: controls.change_speed("max"),
+    b"\x1b[H": lambda controls: controls.seek(0),
     b".": lambda controls: controls.step(),
     b"\r": lambda controls: controls.step(),
     b"\n": lambda controls: controls.step(),

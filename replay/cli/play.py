@@ -1,7 +1,7 @@
-"""`replay play`: play a capture into a strategy.
+"""`replay play`: play captures into a strategy.
 
-Responsible for the options, the progress bar, and for telling a fault of the strategy from one
-of the capture. Refuses to play: `replay.player`.
+Responsible for the options, the report, and for telling a fault of the strategy from one of the
+capture. Refuses to play (`replay.player`) and to draw (`screen`).
 """
 
 from __future__ import annotations
@@ -9,35 +9,43 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn
 
 import recorder
 import replay
 from recorder.capture.reader import Capture
-from recorder.clock import NS_PER_MS, NS_PER_SECOND, format_time
+from recorder.clock import NS_PER_SECOND, format_time
 from recorder.console import print_json, say, talk
 from recorder.errors import CheckFailed, ExitCode, RecorderError
 from recorder.strategy import load_strategy
-from replay.cli.keys import LEGEND, keys_steer, lines_steer
-from replay.cli.selection import names_in, quiet_pipe, say_problems, window_options
+from replay.cli.keys import keys_steer, lines_steer
+from replay.cli.screen import shown
+from replay.cli.selection import (
+    follow_option,
+    interrupt_asks,
+    names_in,
+    quiet_pipe,
+    say_problems,
+    window_options,
+)
 from replay.controls import Controls
+from replay.lateness import LatenessReport
 from replay.pace import Pace, parse_pace
 from replay.player import NOTE, PlayReport, play
-from replay.player import Progress as Position
 
-_WIDE = 130  # columns from which the legend of the keys fits beside the bar; else it goes above
 _NUMBERS = {"float": float, "decimal": Decimal, "str": str}
 _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (recorder, replay))
 
 
 @click.command("play")
-@click.argument("capture", type=click.Path(path_type=Path))
+@click.argument(
+    "paths", metavar="CAPTURE...", type=click.Path(path_type=Path), nargs=-1, required=True
+)
 @click.option(
     "--strategy",
     metavar="MODULE:NAME",
@@ -59,6 +67,7 @@ _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (
     help="Play so many times; 0: until stopped.",
 )
 @window_options
+@follow_option
 @click.option("--digest", is_flag=True, help="Make the input and the output digest.")
 @click.option(
     "--number",
@@ -73,9 +82,12 @@ _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (
     metavar="SECONDS",
     help="Longest pause between two runs of the recorder, in data time. [as recorded]",
 )
+@click.option(
+    "--lateness", is_flag=True, help="Report how late frames were handed over, as a distribution."
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON; implies --digest.")
 def play_command(
-    capture: Path,
+    paths: tuple[Path, ...],
     strategy: str | None,
     speed: str,
     loop: int,
@@ -83,35 +95,48 @@ def play_command(
     end: int | None,
     channels: tuple[str, ...],
     instruments: tuple[str, ...],
+    follow: bool,  # noqa: FBT001 - a click flag
     digest: bool,  # noqa: FBT001 - a click flag
     number: str,
     max_gap: float | None,
+    lateness: bool,  # noqa: FBT001 - a click flag
     as_json: bool,  # noqa: FBT001 - a click flag
 ) -> ExitCode:
-    """Play a capture through the parser into a strategy, in the order recorded.
+    """Play captures through the parser into a strategy, in the order recorded.
 
     A strategy sees the same events as it would live, with the clock and the books of that moment.
-    Two plays of the same capture give the same output digest, at any speed.
+    Two plays of the same capture give the same output digest, at any speed. Several captures are
+    merged in the order in which their frames were received; of frames received in the same
+    nanosecond, those of the capture named first come first.
 
     At a terminal and any speed but max, keys steer: space pauses and goes on, left and right
     jump ten seconds of data time with the books right at once, up and down double and halve the
-    speed, . plays one frame, q quits.
+    speed, 1 is real time, m is max, . plays one frame, home goes to the start, q quits.
     """
-    opened = Capture(capture)
+    captures = [Capture(path) for path in paths]
     pace = parse_pace(speed)
-    wanted_channels, wanted_instruments = names_in(opened, channels, instruments)
+    if follow:  # what is not there yet may come
+        wanted_channels, wanted_instruments = list(channels) or None, list(instruments) or None
+    else:
+        wanted_channels, wanted_instruments = names_in(captures, channels, instruments)
     controls, steered = _steering(pace)
+    has_keys = controls is not None and sys.stdin.isatty()
+    if controls is None and follow:
+        controls = Controls()
     with (
         quiet_pipe(),
         _blamed_on_strategy(),
         steered,
-        _bar(opened, start, end, has_keys=controls is not None) as show,
+        interrupt_asks(controls.stop) if follow and controls is not None else nullcontext(),
+        shown(captures, start, end, has_keys=has_keys, follows=follow) as show,
     ):
         report = play(
-            opened,
+            captures,
             None if strategy is None else _load(strategy),
             speed=pace,
             loop=loop or None,
+            follow=follow,
+            lateness=lateness,
             controls=controls,
             start=start,
             end=end,
@@ -127,14 +152,19 @@ def play_command(
     else:
         _print(report, has_strategy=strategy is not None)
     if not report.frames:
-        info = opened.info()
-        if info.start is not None and info.end is not None:
-            say(
-                f"warning: no frame was played; {capture} runs from {format_time(info.start)} "
-                f"to {format_time(info.end)}"
-            )
+        _say_nothing_played(captures)
     say_problems(report.problems, lost_rows=report.lost_rows, torn_tail=report.torn_tail)
     return report.exit_code
+
+
+def _say_nothing_played(captures: list[Capture]) -> None:
+    for capture in captures:
+        info = capture.info()
+        if info.start is not None and info.end is not None:
+            say(
+                f"warning: no frame was played; {capture.path} runs from "
+                f"{format_time(info.start)} to {format_time(info.end)}"
+            )
 
 
 def _steering(pace: Pace) -> tuple[Controls | None, AbstractContextManager[None]]:
@@ -188,51 +218,6 @@ def _blamed_on_strategy() -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _bar(
-    capture: Capture, start: int | None, end: int | None, *, has_keys: bool
-) -> Iterator[Callable[[Position], object] | None]:
-    """Show where the replay stands, on a terminal; else give None."""
-    if not talk.is_terminal:
-        yield None
-        return
-    info = capture.info()
-    first = max(start or 0, info.start or 0)
-    last = min(end or info.end or 0, info.end or 0)
-    columns = (
-        TextColumn("{task.fields[at]}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>5.1f} %  {task.fields[events]:,} events  {task.fields[how]}"),
-        *([TextColumn(f"[dim]{LEGEND}[/dim]")] if has_keys and talk.width >= _WIDE else []),
-    )
-    if has_keys and talk.width < _WIDE:
-        talk.print(f"[dim]{LEGEND}[/dim]", highlight=False)
-    with Progress(*columns, console=talk, transient=True) as bar:
-        task = bar.add_task("play", total=max(last - first, 1), at="-", events=0, how="")
-
-        def show(position: Position) -> None:
-            bar.update(
-                task,
-                completed=position.ts_recv - first,
-                at=format_time(position.ts_recv)[:19] + "Z",
-                events=position.events,
-                how=_pace_words(position),
-            )
-
-        yield show
-
-
-def _pace_words(position: Position) -> str:
-    """Say how fast it goes: asked for and reached, and how late where that can be seen."""
-    reached = "" if position.achieved_speed is None else f"{position.achieved_speed:,.1f}x"
-    if position.is_paused:
-        return "paused"
-    if position.speed is None:
-        return reached
-    late = f"  {position.lag / NS_PER_MS:,.0f} ms late" if position.lag >= NS_PER_MS else ""
-    return f"{float(position.speed):g}x, reached {reached}{late}"
-
-
 def _print(report: PlayReport, *, has_strategy: bool) -> None:
     """Print what was played: to standard output, unless that is the strategy's."""
     lines = []
@@ -251,6 +236,18 @@ def _print(report: PlayReport, *, has_strategy: bool) -> None:
         f"{report.frames:,} frames, {report.events:,} events in {report.seconds:.3f} s: "
         f"{', '.join(pace)}"
     )
+    if len(report.sources) > 1:
+        width = max(len(source.capture) for source in report.sources)
+        for source in report.sources:
+            stepped = f", {source.inversions:,} behind their time" if source.inversions else ""
+            lines.append(
+                f"  {source.capture:<{width}}  {source.frames:>12,} frames  "
+                f"{source.events:>12,} events{stepped}"
+            )
+    if report.timers_fired or report.timers_left:
+        lines.append(f"timers fired {report.timers_fired:,} times, {report.timers_left:,} left")
+    if report.lateness is not None:
+        lines += _lateness_lines(report.lateness)
     if report.input_digest is not None:
         lines.append(f"input digest   {report.input_digest}")
         lines.append(f"output digest  {report.output_digest}")
@@ -259,3 +256,30 @@ def _print(report: PlayReport, *, has_strategy: bool) -> None:
             say(line)
         else:
             click.echo(line)
+
+
+def _lateness_lines(late: LatenessReport) -> list[str]:
+    """Return the distribution as lines: a bar for each power of ten, and the percentiles."""
+    if not late.frames:
+        return ["no frame was due at a time, so none was late"]
+    lines = ["", "late by         frames"]
+    for bucket in late.buckets:
+        name = "1 s or more"
+        if bucket.below_us is not None:
+            name = f"< {_microseconds(bucket.below_us)}"
+        share = bucket.frames / late.frames
+        bar = "█" * round(40 * share) or ("▏" if bucket.frames else "")
+        lines.append(f"{name:<12}{bucket.frames:>10,}  {100 * share:>5.1f} %  {bar}".rstrip())
+    percentiles = zip(
+        ("p50", "p90", "p99", "p99.9", "max"),
+        (late.p50_us, late.p90_us, late.p99_us, late.p999_us, late.max_us),
+        strict=True,
+    )
+    lines.append("  ".join(f"{name} {_microseconds(us or 0)}" for name, us in percentiles))
+    return lines
+
+
+def _microseconds(us: float) -> str:
+    if us >= 1_000_000:
+        return f"{us / 1_000_000:.3g} s"
+    return f"{us / 1_000:.3g} ms" if us >= 1_000 else f"{us:.3g} us"

@@ -68,25 +68,32 @@ def follow_option(command: F) -> F:
 
 
 def names_in(
-    capture: Capture, channels: Sequence[str], instruments: Sequence[str]
+    capture: Capture | Sequence[Capture], channels: Sequence[str], instruments: Sequence[str]
 ) -> tuple[list[str] | None, list[str] | None]:
     """Return the filters, None where nothing was asked for.
 
     Raises:
-        UsageError: the capture holds no frame of one of these names.
+        UsageError: no capture holds a frame of one of these names.
     """
+    captures = [capture] if isinstance(capture, Capture) else list(capture)
+    where = " or ".join(str(item.path) for item in captures)
     for channel in channels:
-        if next(capture.frames(channels=[channel], report=ReadReport()), None) is None:
+        if not any(
+            next(item.frames(channels=[channel], report=ReadReport()), None) for item in captures
+        ):
             near = get_close_matches(channel, CHANNELS, n=2, cutoff=0.5)
             hint = f" (did you mean {' or '.join(near)}?)" if near and channel not in near else ""
             raise UsageError(
-                f"expected a channel that {capture.path} holds, received {channel!r}{hint}; "
-                f"`recorder info {capture.path}` lists them"
+                f"expected a channel that {where} holds, received {channel!r}{hint}; "
+                f"`recorder info {captures[0].path}` lists them"
             )
     for instrument in instruments:
-        if next(capture.frames(instruments=[instrument], report=ReadReport()), None) is None:
+        if not any(
+            next(item.frames(instruments=[instrument], report=ReadReport()), None)
+            for item in captures
+        ):
             raise UsageError(
-                f"expected an instrument that {capture.path} holds, received {instrument!r}; "
+                f"expected an instrument that {where} holds, received {instrument!r}; "
                 f"ids are as the venue writes them, e.g. BTC-USDT or BTC-USDT-SWAP"
             )
     return list(channels) or None, list(instruments) or None
