@@ -6,24 +6,30 @@ that is `capture.info`, `capture.verify` and `capture.recover`.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from recorder.capture.covered import CoverageReport, coverage_of
 from recorder.capture.info import CaptureInfo
-from recorder.capture.reader import Capture
+from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.recover import recover
 from recorder.capture.verify import VerifyReport, verify
 from recorder.cli.words import count_text, problem_sentence, size_text, span_text
-from recorder.console import Output, print_json, say, talk, time_or_dash
-from recorder.errors import ExitCode
+from recorder.clock import format_time
+from recorder.console import TIME, Output, print_json, say, talk, time_or_dash
+from recorder.errors import ExitCode, UsageError
 from recorder.okx.novelty import Novelty
 from recorder.okx.validation import RULES
+
+_CAUSES = {"begin": "not begun", "end": "nothing later", "gap": "sequence gap"}
 
 _COMPARED = ("match", "mismatch", "unproven")
 """How comparisons of a book with the venue's own can end; see `okx.chains.Integrity`."""
@@ -32,17 +38,35 @@ _COMPARED = ("match", "mismatch", "unproven")
 @click.command("info")
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def info_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 - a click flag
+@click.option(
+    "--coverage", is_flag=True, help="Say also when each argument was received, and the holes."
+)
+@click.option("--start", type=TIME, metavar="T", help="With --coverage: from this time.")
+@click.option("--end", type=TIME, metavar="T", help="With --coverage: to this time.")
+def info_command(
+    capture: Path,
+    as_json: bool,  # noqa: FBT001 - a click flag
+    coverage: bool,  # noqa: FBT001
+    start: int | None,
+    end: int | None,
+) -> ExitCode:
     """Say what a capture holds: frames, time, channels, losses, sizes, digest.
 
     Reads the metadata of sealed segments and interprets the journal at the end; works while the
-    capture is being recorded.
+    capture is being recorded. With --coverage it reads every frame of the time asked for.
     """
-    info = Capture(capture).info()
+    if not coverage and (start is not None or end is not None):
+        raise UsageError("expected --coverage beside --start and --end; add it")
+    opened = Capture(capture)
+    info = opened.info()
+    covered = _coverage_of(opened, start, end) if coverage else None
     if as_json:
-        print_json(info)
+        extra = {} if covered is None else {"coverage": covered}
+        print_json({**msgspec.structs.asdict(info), **extra})
     else:
         _print_info(info)
+        if covered is not None:
+            _print_coverage(covered)
     for problem in info.problems:
         say(f"damage: {problem_sentence(problem)}")
     if _is_unfinished(info):
@@ -100,6 +124,48 @@ def recover_command(capture: Path, as_json: bool) -> ExitCode:  # noqa: FBT001 -
     if report.problems:
         say("what was sealed cannot be recovered: restore those files from a copy")
     return report.exit_code
+
+
+def _coverage_of(capture: Capture, start: int | None, end: int | None) -> CoverageReport:
+    with talk.status("reading") as status:
+        return coverage_of(
+            capture,
+            start=start,
+            end=end,
+            report=ReadReport(),
+            progress=lambda frames: status.update(f"reading: {frames:,} frames"),
+        )
+
+
+def _print_coverage(report: CoverageReport) -> None:
+    out = Output()
+    out.print()
+    out.print(f"received from {format_time(report.start)} to {format_time(report.end)}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    # Times of day where the window lies within one.
+    first, last = format_time(report.start), format_time(report.end)
+    shown = slice(11, 23) if first[:10] == last[:10] else slice(0, 19)
+    for name in ("received", "holes", "longest", "from", "because", "argument"):
+        is_number = name in ("received", "holes", "longest")
+        is_name = name == "argument"
+        justify: JustifyMethod = "right" if is_number else "left"
+        table.add_column(name, justify=justify, no_wrap=not is_name, overflow="fold")
+    for one in report.arguments:
+        longest = max(one.holes, key=lambda hole: hole.end - hole.start, default=None)
+        share = f"{math.floor(one.share * 10_000) / 100:.2f} %" if one.holes else "all"
+        argument = f"{one.channel}:{one.subject}" if one.subject else one.channel
+        row = [share, f"{len(one.holes):,}"]
+        row += (
+            ["", "", ""]
+            if longest is None
+            else [
+                span_text(longest.end - longest.start).strip("()"),
+                format_time(longest.start)[shown],
+                _CAUSES.get(longest.cause, longest.cause),
+            ]
+        )
+        table.add_row(*row, argument)
+    out.print(table)
 
 
 def _print_info(info: CaptureInfo) -> None:

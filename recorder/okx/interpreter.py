@@ -114,6 +114,11 @@ class Interpreter:
             return unrecognized(frame, f"interpreter fault: {type(fault).__name__}")
         return events
 
+    @property
+    def connections(self) -> list[int]:
+        """The connections that are open, as far as is known, sorted."""
+        return sorted(self._connections)
+
     def subscriptions(self, connection: int) -> list[dict[str, Any]]:
         """Return the arguments the venue has accepted on a connection and not ended, sorted."""
         known = self._connections.get(connection)
