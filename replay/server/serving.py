@@ -6,6 +6,7 @@ Responsible for its arguments and for refusing those that make no sense. Refuses
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from os import PathLike
 
@@ -30,7 +31,14 @@ def serve(
     start_paused: bool = False,
     buffer_bytes: int = 8 << 20,
     idle_close: float | None = None,
+    clients: int = 1_000,
+    subscriptions: int | None = 10_000,
+    message_bytes: int = 65_536,
     login: Login = accept_any_login,
+    books_need_login: bool = False,
+    tls: ssl.SSLContext | None = None,
+    reproduce: bool = False,
+    retime: bool = False,
     log: Callable[[str], None] | None = None,
 ) -> Server:
     """Make a local OKX of a capture; enter the result (`async with`) to start it.
@@ -46,8 +54,16 @@ def serve(
         start_paused: stand still until `controls` say otherwise.
         buffer_bytes: unsent bytes above which a client is too slow, at a speed other than max.
         idle_close: apply the venue's idle rule after so many seconds (30 at OKX); None: do not.
+        clients: connections at a time; one more is refused with HTTP 503.
+        subscriptions: arguments one connection may hold; one more closes it with 4009.
+        message_bytes: longest request; a longer one closes the connection with 1009.
         login: judge of logins; by default every complete one is accepted. Account channels want
             one, on `private` and on `business`; tick-by-tick books take one.
+        books_need_login: tick-by-tick books want one, as at the venue.
+        tls: makes the sockets `wss`; `replay.server.tls` has one.
+        reproduce: recorded notices and disconnects happen to those who hold what came over the
+            connection they happened to.
+        retime: move every venue time in the pushes to now; their bytes then change.
         log: takes lines for a person.
 
     Raises:
@@ -58,6 +74,9 @@ def serve(
         raise UsageError(f"expected at-end as one of {', '.join(AT_END)}, received {at_end!r}")
     if wait_for_subscribers < 0:
         raise UsageError(f"expected 0 or more subscribers, received {wait_for_subscribers}")
+    for what, number in (("clients", clients), ("subscriptions", subscriptions)):
+        if number is not None and number < 1:
+            raise UsageError(f"expected at least 1 for {what}, received {number}")
     if idle_close is not None and idle_close <= 0:
         raise UsageError(f"expected an idle time above 0 s, received {idle_close}")
     source = capture if isinstance(capture, Capture) else Capture(capture)
@@ -74,7 +93,16 @@ def serve(
         wait_for_subscribers=wait_for_subscribers,
         start_paused=start_paused,
         buffer_bytes=buffer_bytes,
-        rules=Rules(idle_ns=None if idle_close is None else round(idle_close * NS_PER_SECOND)),
+        clients=clients,
+        rules=Rules(
+            idle_ns=None if idle_close is None else round(idle_close * NS_PER_SECOND),
+            request_bytes=message_bytes,
+            channels_per_connection=subscriptions,
+        ),
         login=login,
+        books_need_login=books_need_login,
+        tls=tls,
+        reproduce=reproduce,
+        retime=retime,
     )
     return Server(source, settings, log=log or (lambda line: None))

@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         rules: limits and choices of the venue.
         login: judge of logins.
         books_need_login: tick-by-tick books want a login, as at the venue.
+        reproduce: recorded notices and disconnects happen again.
+        retime: venue times in the pushes are moved to now.
     """
 
     host: str = "127.0.0.1"
@@ -49,3 +51,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules = Rules()
     login: Login = accept_any_login
     books_need_login: bool = False
+    reproduce: bool = False
+    retime: bool = False
