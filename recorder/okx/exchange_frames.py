@@ -9,6 +9,7 @@ of frames seen on the wire: compact JSON, `id` first where one was sent, `connId
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -61,6 +62,7 @@ CLOSE_REASONS = {
 }
 """Reasons of the venue's own close codes (OKX API docs, "Error Code", WebSocket close frames)."""
 
+_CONNECTION_ID = re.compile(rb'("connId":\s?")[^"]*(")')
 _encode = msgspec.json.Encoder().encode
 
 
@@ -99,6 +101,16 @@ def service_notice(connection_id: str) -> bytes:
     """Return notice 64008, sent about 60 s before the venue closes for an upgrade."""
     message = "The connection will soon be closed for a service upgrade. Please reconnect."
     return _control(None, {"event": "notice", "msg": message, "code": "64008"}, connection_id)
+
+
+def is_notice(payload: bytes) -> bool:
+    """Say whether a received text is a notice of the venue."""
+    return b'"event":"notice"' in payload[:512] or b'"event": "notice"' in payload[:512]
+
+
+def readdressed(payload: bytes, connection_id: str) -> bytes:
+    """Return a recorded control frame with the `connId` of another connection."""
+    return _CONNECTION_ID.sub(rb"\g<1>%s\g<2>" % connection_id.encode(), payload)
 
 
 def connection_count(

@@ -16,9 +16,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 _DIGITS = 13
-_KEYED = re.compile(
-    rb'("(?:ts|date|begin|end|[A-Za-z]+(?:Ts|Time|Begin|Date))":\s?")(\d{13})(?=")'
-)
+_KEYED = re.compile(rb'("(?:ts|date|begin|end|[A-Za-z]+(?:Ts|Time|Begin|Date))":\s?")(\d{13})(?=")')
 _CANDLE = re.compile(rb'((?:\[|,)\s?\[")(\d{13})(?=")')
 _CHANNEL = re.compile(rb'"channel":\s?"([a-z-]*candle)([0-9A-Za-z]+)"')
 _MINUTE_MS = 60_000

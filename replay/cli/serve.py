@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from recorder.console import TIME, print_json, say
+from recorder.errors import UsageError
+from replay.cli.accounts import login_of
 from replay.server import AT_END, ServeReport, serve
+from replay.server.tls import kept_pair, load_pair
 
 
 @click.command("serve")
@@ -62,6 +67,49 @@ from replay.server import AT_END, ServeReport, serve
     show_default=True,
     help="Unsent bytes above which a client is too slow and closed with 4005; not at max.",
 )
+@click.option(
+    "--tls", "own_tls", is_flag=True, help="Serve wss with a certificate made and kept here."
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Serve wss with this (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its key (PEM).")
+@click.option(
+    "--login",
+    default="any",
+    show_default=True,
+    metavar="any|none|env|FILE",
+    help="Who may log in: anybody, nobody, the account in OKX_API_KEY, OKX_SECRET_KEY and "
+    "OKX_PASSPHRASE, or that in a file of such lines.",
+)
+@click.option("--books-need-login", is_flag=True, help="Tick-by-tick books do, as at OKX.")
+@click.option(
+    "--reproduce",
+    is_flag=True,
+    help="Recorded notices and disconnects happen again, to those they would have met.",
+)
+@click.option(
+    "--retime",
+    is_flag=True,
+    help="Move the times in pushes to now, for clients that refuse old data. Changes their bytes.",
+)
+@click.option(
+    "--max-clients", type=click.IntRange(min=1), default=1_000, show_default=True, metavar="N"
+)
+@click.option(
+    "--max-subscriptions",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    metavar="N",
+    help="Of one connection; one more closes it with 4009.",
+)
+@click.option(
+    "--max-message",
+    type=click.IntRange(min=64),
+    default=65_536,
+    show_default=True,
+    metavar="BYTES",
+    help="Longest request; a longer one closes the connection with 1009.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the address, then a report, as JSON.")
 def serve_command(
     capture: str,
@@ -75,12 +123,24 @@ def serve_command(
     start_paused: bool,
     idle_close: float | None,
     buffer_bytes: int,
+    own_tls: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    login: str,
+    books_need_login: bool,
+    reproduce: bool,
+    retime: bool,
+    max_clients: int,
+    max_subscriptions: int,
+    max_message: int,
     as_json: bool,
 ) -> None:
     """Serve CAPTURE over WebSockets as OKX would: any unmodified v5 client can connect.
 
     Prints the base address first; `/public`, `/business` and `/private` are appended to it.
     """
+
+    tls = _tls_of(host, tls_cert, tls_key, is_own=own_tls)
 
     async def run() -> ServeReport:
         stop = asyncio.Event()
@@ -98,6 +158,14 @@ def serve_command(
             start_paused=start_paused,
             idle_close=idle_close,
             buffer_bytes=buffer_bytes,
+            clients=max_clients,
+            subscriptions=max_subscriptions,
+            message_bytes=max_message,
+            login=login_of(login),
+            books_need_login=books_need_login,
+            tls=tls,
+            reproduce=reproduce,
+            retime=retime,
             log=say,
         ) as server:
             _announce(server.url, server.arguments, as_json=as_json)
@@ -117,6 +185,21 @@ def serve_command(
         print_json(report)
     else:
         _tell(report, say)
+
+
+def _tls_of(
+    host: str, certificate: Path | None, key: Path | None, *, is_own: bool
+) -> ssl.SSLContext | None:
+    """Return what TLS needs, None where it is not wanted."""
+    if (certificate is None) != (key is None):
+        raise UsageError("expected --tls-cert and --tls-key together, received one of them")
+    if certificate is not None and key is not None:
+        return load_pair(certificate, key)
+    if not is_own:
+        return None
+    tls, authority = kept_pair(Path(click.get_app_dir("recorder")) / "tls", host)
+    say(f"clients must trust {authority}, e.g. by SSL_CERT_FILE={authority}")
+    return tls
 
 
 def _announce(url: str, arguments: dict[str, list[dict[str, str]]], *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ cutting off a client that does not read. Refuses to decide when.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection, broadcast
@@ -15,12 +16,23 @@ from recorder.okx.exchange import Conversation
 
 
 class Client:
-    """One WebSocket connection and the venue's side of its conversation."""
+    """One WebSocket connection and the venue's side of its conversation.
 
-    def __init__(self, socket: ServerConnection, endpoint: str, conversation: Conversation) -> None:
+    Args:
+        dress: changes what is pushed on its way out; None: nothing is changed.
+    """
+
+    def __init__(
+        self,
+        socket: ServerConnection,
+        endpoint: str,
+        conversation: Conversation,
+        dress: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self.socket = socket
         self.endpoint = endpoint
         self.conversation = conversation
+        self._dress = dress
 
     @property
     def unsent(self) -> int:
@@ -29,12 +41,19 @@ class Client:
 
     def push(self, payload: bytes) -> None:
         """Send one text message without waiting; a closed socket takes it silently."""
-        broadcast([self.socket], payload, text=True)
+        dressed = payload if self._dress is None else self._dress(payload)
+        broadcast([self.socket], dressed, text=True)
 
-    async def cut_off(self) -> None:
-        """Close with 4005; a peer that does not even read the close frame is aborted."""
+    async def cut_off(
+        self, code: int = 4005, reason: str = "Connection write buffer is full"
+    ) -> None:
+        """Close; a peer that does not even read the close frame is aborted."""
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
-                await self.socket.close(4005, "Connection write buffer is full")
+                await self.socket.close(code, reason)
                 return
+        self.drop()
+
+    def drop(self) -> None:
+        """Cut the connection without a word: the client sees 1006."""
         self.socket.transport.abort()

@@ -81,7 +81,8 @@ class Conversations:
             counts=self._counts,
             now_ns=time.monotonic_ns(),
         )
-        client = Client(socket, endpoint, conversation)
+        dress = self._playback.dress if self._settings.retime else None
+        client = Client(socket, endpoint, conversation, dress)
         self._clients[client] = None
         self._log(f"a client connected to {endpoint}, {len(self._clients)} in all")
         try:

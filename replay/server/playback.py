@@ -23,14 +23,18 @@ from recorder.capture.batch import FrameBatch
 from recorder.capture.reader import Capture, ReadReport
 from recorder.clock import NS_PER_SECOND
 from recorder.frame import Frame, Kind
+from recorder.okx.exchange_frames import is_notice, readdressed
 from recorder.okx.interpreter import Interpreter
+from recorder.okx.retimed import retimed
 from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_of
 from recorder.okx.subscription import Subscription
 from replay.pacer import Schedule
 from replay.server.catalogue import Catalogue
 from replay.server.client import Client
 from replay.server.controls import ServedControls
+from replay.server.recorded_end import ending_of
 from replay.server.settings import Settings
+from replay.server.shift import NowShift
 from replay.server.survey import last_pushes_before
 from replay.server.switchboard import Switchboard
 from replay.steering import Steering
@@ -40,6 +44,7 @@ _TURN_FRAMES = 64  # frames between two chances for everybody else
 _ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, at max speed
 _POLL_S = 0.0005
 _REST_S = 3_600.0
+_MISHAPS = (Kind.TEXT, Kind.CLOSED)
 
 
 class Playback:
@@ -81,6 +86,7 @@ class Playback:
         self._controls = controls
         self._steering = Steering(controls, self.schedule, show=lambda now: None)
         self._log = log
+        self._moved = NowShift(lambda: self.schedule.speed) if settings.retime else None
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -115,10 +121,10 @@ class Playback:
                         break
                     start = self._within(await self._sent_elsewhere())
                     self.is_ended = False
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
             for task in list(self._tasks):
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _within(self, target: int | None) -> int | None:
         """Return a time that a frame follows: behind the end means the last frame."""
@@ -169,6 +175,11 @@ class Playback:
         self.board.rewind(seq, interpreter, accounts, is_beginning=is_beginning)
         self.look_back()
 
+    def dress(self, payload: bytes) -> bytes:
+        """Return a push as it goes out: as recorded, or with its times moved to now."""
+        moved = self._moved
+        return payload if moved is None else retimed(payload, moved.shift_ms(self.now))
+
     def look_back(self) -> None:
         """Find the last pushes that newcomers wait for and that lie before the place sought."""
         if self.board.sought and (self._looking is None or self._looking.done()):
@@ -210,6 +221,8 @@ class Playback:
             elif not await self._turn(frame):
                 return False
             self.now = frame.ts_recv
+            if self._settings.reproduce and frame.kind in _MISHAPS:
+                self._reproduce(frame)
             receivers = self.board.play(frame)
             if receivers:
                 await self._send(receivers, frame)
@@ -229,8 +242,28 @@ class Playback:
                 return True
             await self._controls.given(wait / NS_PER_SECOND)
 
+    def _reproduce(self, frame: Frame) -> None:
+        """Let a recorded notice or disconnect happen to those whom it would have happened to."""
+        if frame.kind is Kind.TEXT:
+            if is_notice(frame.payload):
+                for client in self.board.holders(frame.connection):
+                    connection_id = client.conversation.connection_id
+                    client.push(readdressed(frame.payload, connection_id))
+            return
+        end = ending_of(frame.payload)
+        if end is None:
+            return
+        for client in self.board.holders(frame.connection):
+            self._log(f"a client of {client.endpoint} is cut off with {end.code}, as was recorded")
+            self.board.forget(client)
+            if end.is_sent:
+                self._keep(asyncio.create_task(client.cut_off(end.code, end.reason)))
+            else:
+                client.drop()
+
     async def _send(self, receivers: list[Client], frame: Frame) -> None:
-        broadcast([client.socket for client in receivers], frame.payload, text=True)
+        payload = frame.payload if self._moved is None else self.dress(frame.payload)
+        broadcast([client.socket for client in receivers], payload, text=True)
         self.frames += 1
         self.sent += len(receivers)
         if self._settings.rules.idle_ns is not None:

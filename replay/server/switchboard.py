@@ -248,6 +248,14 @@ class Switchboard(Generic[R]):
             channel.waiting = []
         return channel.receivers
 
+    def holders(self, connection: int) -> list[R]:
+        """Return who holds anything that is served from a recorded connection."""
+        found: dict[R, None] = {}
+        for channel in self._channels.values():
+            if channel.owner == connection:
+                found |= dict.fromkeys((*channel.receivers, *channel.waiting))
+        return list(found)
+
     def instruments(self) -> list[str]:
         """Return the instruments of which a book has been pushed."""
         pushes = {push for _, push in (*self._catalogue.first, *self._channels)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,7 +55,7 @@ def kept_pair(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
     hosts = [*_LOCAL, *([] if host in ("", "0.0.0.0", "::", *_LOCAL) else [host])]
     home = folder / ("local" if len(hosts) == len(_LOCAL) else host.replace(":", "-"))
     authority, chain, key = (home / name for name in ("ca.pem", "server.pem", "server.key"))
-    now = datetime.now(UTC)
+    now = datetime.fromtimestamp(time.time(), UTC)
     try:
         if not _is_fresh(home, now):
             home.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -49,10 +49,10 @@ ETH = '"channel":"tickers","instId":"ETH-USDT"'
 SPOT = '"channel":"instruments","instType":"SPOT"'
 
 
-@pytest.fixture
-def long(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten segments; ETH begins in the seventh, on a connection of its own."""
-    path = tmp_path / "long"
+    path = tmp_path_factory.mktemp("survey") / "long"
     frames: list[tuple[Kind, int, bytes]] = []
     for second in range(100):
         if second in (0, 65):
