@@ -6,10 +6,18 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.deadline"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# The same examples in every run, however slow the machine: a failure is of the change that shows
+# it. New examples: `--hypothesis-profile default`.
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 
 def pytest_configure() -> None:

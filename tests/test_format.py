@@ -135,11 +135,11 @@ def test_live(tmp_path: Path, compress: bool) -> None:
     options = WriterOptions(segment_bytes=500_000, compress_journal=compress)
     with CaptureWriter(tmp_path / "c", options=options) as writer:
         writer.write(frames[:5_000])
-        writer.flush(timeout=30)
+        writer.flush(timeout=60)
         assert agreed(tmp_path / "c") == [row_of(frame) for frame in frames[:5_000]]
         assert info_of(tmp_path / "c")["segments"] == 0
         writer.write(frames[5_000:])
-        writer.flush(timeout=30)
+        writer.flush(timeout=60)
         writer._sealer.wait_below(3)
         assert agreed(tmp_path / "c") == [row_of(frame) for frame in frames]
         writer._sealer.wait_below(1)
@@ -160,7 +160,7 @@ def killed(path: Path, frames: int) -> None:
         "writer = CaptureWriter(sys.argv[1], options=WriterOptions(segment_bytes=300_000))\n"
         "for at in range(0, int(sys.argv[3]), 1000):\n"
         "    writer.write(small_frames(1000, first_seq=at))\n"
-        "    writer.flush(timeout=30)\n"
+        "    writer.flush(timeout=60)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     command = [sys.executable, "-c", writing, str(path), str(Path(__file__).parent), str(frames)]

@@ -319,7 +319,7 @@ def test_a_closed_pipe_ends_quietly(path: Path) -> None:
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
         process.stderr.close()
-        assert process.wait(30) in (0, 3)
+        assert process.wait(60) in (0, 3)
 
 
 def test_an_interrupt_ends_a_paced_replay(path: Path) -> None:
@@ -332,6 +332,6 @@ def test_an_interrupt_ends_a_paced_replay(path: Path) -> None:
     assert process.stdout.readline() == b"an event\n"
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in said

@@ -244,7 +244,7 @@ def test_all_forms_of_a_capture_answer_alike(
         mixed.write(session.frames[half:])
         journal.write(session.frames)
         for writer in (mixed, journal):
-            writer.flush(timeout=30)
+            writer.flush(timeout=60)
         for form in ("mixed", "journal"):
             snapshot = Capture(tmp_path / form).snapshot()
             assert snapshot.journals
@@ -311,12 +311,12 @@ def test_a_connection_sees_one_snapshot_until_refreshed(session: Invented, tmp_p
     frames = session.frames
     with CaptureWriter(tmp_path / "live") as writer:
         writer.write(frames[:500])
-        writer.flush(timeout=30)
+        writer.flush(timeout=60)
         connection = connect(tmp_path / "live")
         before = rows(connection, "SELECT count(*), max(seq) FROM frames")
         trades = rows(connection, "SELECT count(*) FROM trades")
         writer.write(frames[500:])
-        writer.flush(timeout=30)
+        writer.flush(timeout=60)
         assert rows(connection, "SELECT count(*), max(seq) FROM frames") == before == [(500, 499)]
         assert rows(connection, "SELECT count(*) FROM trades") == trades
         refresh(connection)
@@ -348,7 +348,7 @@ def test_queries_on_a_live_capture_never_err(session: Invented, tmp_path: Path) 
             with CaptureWriter(path, options=options) as writer:
                 for at in range(0, len(session.frames), 100):
                     writer.write(session.frames[at : at + 100])
-                    writer.flush(timeout=30)
+                    writer.flush(timeout=60)
                     first_written.set()
         except BaseException as error:  # noqa: BLE001 - shown by the assertion below
             failures.append(error)
@@ -356,9 +356,9 @@ def test_queries_on_a_live_capture_never_err(session: Invented, tmp_path: Path) 
             first_written.set()
             done.set()
 
-    thread = threading.Thread(target=write)
+    thread = threading.Thread(target=write, daemon=True)
     thread.start()
-    first_written.wait(30)
+    assert first_written.wait(60)
     counts: list[int] = []
     sql = "SELECT (SELECT count(*) FROM frames) AS frames, (SELECT count(*) FROM trades) AS trades"
     last = False
@@ -452,7 +452,7 @@ def test_a_torn_tail_is_said(session: Invented, tmp_path: Path) -> None:
     path = tmp_path / "of the dead"
     with CaptureWriter(tmp_path / "c") as writer:
         writer.write(session.frames)
-        writer.flush(timeout=30)
+        writer.flush(timeout=60)
         shutil.copytree(tmp_path / "c", path)
     journal = max((path / "journal").iterdir())
     whole = query(path, "SELECT 1", output=io.BytesIO())

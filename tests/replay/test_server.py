@@ -478,7 +478,7 @@ async def test_rest_answers_with_the_recorded_body(calm: Path):
     (recorded,) = [frame.payload for frame in Capture(calm).frames(kinds=[Kind.REST])]
 
     def get(port: int, target: str) -> tuple[int, str | None, bytes]:
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", target)
         answer = connection.getresponse()
         body = answer.read()

@@ -143,7 +143,7 @@ def soak(directory: Path, *, seed: int, seconds: float, count: int = 30) -> Soak
             result.report = msgspec.json.decode(told)
     finally:
         venue.terminate()
-        venue.wait(20)
+        venue.wait(60)
     if venue.returncode != 0:
         result.problems.append(f"the venue ended with code {venue.returncode}")
     _judge(result, out, log, directory / "recorder.log")

@@ -34,7 +34,7 @@ def build(
         with CaptureWriter(path, options=chosen, reproducible=True) as writer:
             for start in range(0, count, 15):
                 writer.write(truth[start : start + 15])
-                writer.flush(timeout=20)
+                writer.flush(timeout=60)
     finally:
         writer_module.SealerProcess = real  # type: ignore[misc]
     return truth

@@ -80,7 +80,7 @@ def record(
             if pause_s:
                 time.sleep(pause_s)
             else:
-                writer.flush(timeout=20)
+                writer.flush(timeout=60)
             marks.publish()
             if start // chunk % 4 == 3 and not pause_s:
                 writer.wait_for_room()

@@ -66,7 +66,7 @@ class Tracer:
     ) -> None:
         if self._process.poll() is None:
             self._process.terminate()
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
 
 
 def run(zygote: Zygote, experiment: Experiment, injection: str) -> Outcome:

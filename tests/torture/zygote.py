@@ -81,7 +81,7 @@ class Zygote:
         trace: TracebackType | None,
     ) -> None:
         self._end_last()
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
 
     def run(self, experiment: Experiment) -> Outcome:
         """Run one experiment to its end."""

@@ -229,7 +229,7 @@ async def test_rest_serves_the_time_instruments_and_faults():
     ) as venue:
 
         def get(target: str) -> tuple[int, Any]:
-            connection = HTTPConnection("127.0.0.1", venue.port, timeout=5)
+            connection = HTTPConnection("127.0.0.1", venue.port, timeout=60)
             connection.request("GET", target)
             response = connection.getresponse()
             return response.status, json.loads(response.read())
@@ -282,13 +282,18 @@ async def test_as_a_process_it_prints_its_url_and_leaves_a_log(tmp_path: Path):
         sys.executable, "-m", "tests.venue", "--seed", "3", "--log", log, "--scenario", scenario,
         cwd=ROOT, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    assert process.stdout is not None
-    url = (await process.stdout.readline()).decode().strip()
-    async with connect(url + "/public") as socket:
-        await ask(socket, "subscribe", BOOKS, TRADES)
-        messages, code = await until_closed(socket)
-    process.send_signal(signal.SIGTERM)
-    assert await process.wait() == 0
+    try:
+        async with asyncio.timeout(120):
+            assert process.stdout is not None
+            url = (await process.stdout.readline()).decode().strip()
+            async with connect(url + "/public") as socket:
+                await ask(socket, "subscribe", BOOKS, TRADES)
+                messages, code = await until_closed(socket)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
     assert code == 4006
     lines = [json.loads(line) for line in log.read_text().splitlines()]

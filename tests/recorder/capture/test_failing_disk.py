@@ -675,8 +675,8 @@ def test_a_block_is_cut_by_age_by_size_and_by_a_life_row(tmp_path: Path) -> None
             writer.write([frame])
             until(lambda last=frame.seq: writer.written_seq == last)
             ages.append(time.monotonic() - began)
-        # The machine may be busy; a timer that waits for the next frame would never fire here.
-        assert 0.045 < min(ages) < 0.1
+        # A timer that waits for the next frame would never fire here.
+        assert min(ages) > 0.045
     options = WriterOptions(journal="block", flush_ms=60_000)
     with CaptureWriter(tmp_path / "else", options=options) as writer:
         frames = frames_of(1000, size=2000)
@@ -733,18 +733,20 @@ def test_a_real_disk_that_is_full(small_disk: Path, policy: Any) -> None:
     path = small_disk / "c"
     writer = CaptureWriter(path, options=options)
     sent = 0
-    try:
-        while sent < 12_000 and not writer._appender.is_waiting:
+    is_full = False
+    with suppress(DiskFull):
+        while sent < 12_000 and not is_full:
             sent += 100
             writer.write(frames[sent - 100 : sent])
-            writer.flush(0.05)
-    except (DiskFull, TimeoutError):
-        pass
-    until(lambda: writer._appender.is_waiting)
+            until(lambda last=sent - 1: writer._appender.is_waiting or writer.written_seq == last)
+            is_full = writer.written_seq < sent - 1
+    if policy != "ring":  # which may have made room already
+        until(lambda: writer._appender.is_waiting)
     written = writer.written_seq
     read = list(Capture(path).frames(report=(report := ReadReport())))
     assert report.problems == []
-    assert read == frames[read[0].seq : written + 1]
+    assert policy == "ring" or len(read) == written + 1
+    assert read[: written + 1 - read[0].seq] == frames[read[0].seq : written + 1]
     if policy != "stop":
         filler.unlink()
         until(lambda: writer.written_seq == sent - 1)

@@ -91,7 +91,7 @@ def test_info_tells_a_recorder_that_died_from_one_that_ended(tmp_path: Path) -> 
         "from recorder.frame import Frame, Kind\n"
         "writer = CaptureWriter(sys.argv[1])\n"
         "writer.write([Frame(0, 10**18, 5, 0, Kind.TEXT, b'pong')])\n"
-        "writer.flush(timeout=30)\n"
+        "writer.flush(timeout=60)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", writing, str(path)], timeout=60, check=False)

@@ -226,7 +226,7 @@ def test_a_handler_that_never_returns_is_left_behind() -> None:
     (words,) = shell.delivery.take_words()
     assert "had not seen the last 50 frames" in words
     gate.open.set()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert len(gate.seen) <= 1, "it goes no further than the event in hand"
 

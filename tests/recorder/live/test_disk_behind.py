@@ -34,7 +34,7 @@ class Stalling(Disk):
         self.gate.set()
 
     def writev(self, fd: int, buffers: Sequence[bytes | memoryview]) -> int:
-        self.gate.wait(20)
+        self.gate.wait(60)
         return super().writev(fd, buffers)
 
 
@@ -48,7 +48,7 @@ def book(action: str, seq: int, previous: int) -> bytes:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what threads do, but not for ever."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 

@@ -90,7 +90,7 @@ async def test_leaving_the_loop_closes_the_socket(venue_of: VenueOf) -> None:
             async for event in events:
                 if isinstance(event, Trade):
                     break
-        await asyncio.wait_for(closed.wait(), 10)
+        await asyncio.wait_for(closed.wait(), 60)
         assert len(venue.sockets) == 1
 
 

@@ -7,7 +7,10 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from websockets.asyncio.client import connect
 
@@ -45,7 +48,11 @@ def test_simulate_refuses_in_one_sentence(tmp_path: Path):
     assert not (tmp_path / "d").exists()
 
 
-async def start_serving(*arguments: str | Path) -> tuple[asyncio.subprocess.Process, dict]:
+@asynccontextmanager
+async def serving(
+    *arguments: str | Path,
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, Any]]]:
+    """Run `replay serve`; yield the process and the first line it prints."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -58,35 +65,42 @@ async def start_serving(*arguments: str | Path) -> tuple[asyncio.subprocess.Proc
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    assert process.stdout is not None
-    async with asyncio.timeout(30):
-        return process, json.loads(await process.stdout.readline())
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            first = json.loads(await process.stdout.readline())
+        yield process, first
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
 
 
 async def test_serve_prints_its_address_first_and_a_report_at_the_end(datasets: Path):
-    process, first = await start_serving(
-        datasets / "btc-calm", "--speed", "max", "--at-end", "close", "--wait-for-subscribers", "1"
-    )
-    argument = {"channel": "trades", "instId": "BTC-USDT"}
-    assert argument in first["arguments"]["public"]
-    received = 0
-    async with connect(f"{first['url']}/public") as socket:
-        await socket.send(json.dumps({"op": "subscribe", "args": [argument]}))
-        async for message in socket:
-            received += '"data"' in message
-        assert socket.close_code == 1000
-    async with asyncio.timeout(30):
-        out, talk = await process.communicate()
+    options = ("--speed", "max", "--at-end", "close", "--wait-for-subscribers", "1")
+    async with serving(datasets / "btc-calm", *options) as (process, first):
+        argument = {"channel": "trades", "instId": "BTC-USDT"}
+        assert argument in first["arguments"]["public"]
+        received = 0
+        async with asyncio.timeout(120), connect(f"{first['url']}/public") as socket:
+            await socket.send(json.dumps({"op": "subscribe", "args": [argument]}))
+            async for message in socket:
+                received += '"data"' in message
+            assert socket.close_code == 1000
+        async with asyncio.timeout(60):
+            out, talk = await process.communicate()
     assert process.returncode == 0
     assert json.loads(out)["frames"] == received > 0
     assert b"Traceback" not in talk
 
 
 async def test_serve_ends_cleanly_on_sigterm(datasets: Path):
-    process, first = await start_serving(datasets / "btc-calm", "--speed", "1")
-    async with connect(f"{first['url']}/business") as socket:
+    async with (
+        serving(datasets / "btc-calm", "--speed", "1") as (process, first),
+        connect(f"{first['url']}/business") as socket,
+    ):
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await socket.wait_closed()
             out, talk = await process.communicate()
 

@@ -71,7 +71,7 @@ async def next_text(socket: ClientConnection) -> bytes:
 
 
 def get(server: Server, target: str) -> tuple[int, Any]:
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", target)
     response = connection.getresponse()
     return response.status, json.loads(response.read())
