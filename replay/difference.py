@@ -180,9 +180,9 @@ def difference_lines(
             text = "(none)" if side is None else _json(side)
             lines.append(f"  {name:<{width}}  {_shortened(text)}")
         return lines
-    kinds = {str(side.get("type") or side.get("kind")) for side in (one, other)}
-    if len(kinds) == 1:
-        lines[0] += f", {kinds.pop()} {one.get('instrument') or ''}".rstrip()
+    kinds = [str(side.get("type") or side.get("kind")) for side in (one, other)]
+    if kinds[0] == kinds[1]:
+        lines[0] += f", {kinds[0]} {one.get('instrument') or ''}".rstrip()
     for field in difference.fields:
         lines.append(f"  {field.field}")
         for name, text in zip(names, (field.first, field.second), strict=True):
