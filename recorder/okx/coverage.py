@@ -96,13 +96,13 @@ class Coverage:
     def __init__(self, interpreter: Interpreter, *, start: int, first_seq: int) -> None:
         self._interpreter = interpreter
         self._open: dict[_Key, tuple[int, int]] = {}
-        self._wanted: set[_Key] = set()
+        self._wanted: dict[_Key, None] = {}  # a set would end spans in the order of its hashes
         self._lost: set[int] | None = set()  # connections to begin anew; None: all of them
         self._last = start, first_seq
         self.spans: list[Span] = []
         for connection in interpreter.connections:
             for argument in interpreter.subscriptions(connection):
-                self._wanted.add(_key(connection, argument))
+                self._wanted[_key(connection, argument)] = None
         self._begin(self._wanted)
 
     def step(self, frame: Frame, events: Sequence[Event]) -> None:
@@ -135,7 +135,7 @@ class Coverage:
         match event:
             case Subscribed():
                 key = _key(event.connection, event.argument)
-                self._wanted.add(key)
+                self._wanted[key] = None
                 self._begin([key])
             case Unsubscribed():
                 self._end([_key(event.connection, event.argument)], "unsubscribed", forget=True)
@@ -180,7 +180,7 @@ class Coverage:
         end, last_seq = self._last
         for key in keys:
             if forget:
-                self._wanted.discard(key)
+                self._wanted.pop(key, None)
             begun = self._open.pop(key, None)
             if begun is not None and begun[0] < end:
                 start, first_seq = begun
