@@ -30,18 +30,19 @@ _UNITS_MS = {
 _HEAD_BYTES = 256
 
 
-def retimed(payload: bytes, shift_ms: int) -> bytes:
+def retimed(payload: bytes, shift_ms: int, channel: str | None = None) -> bytes:
     """Return a push, or the body of a REST answer, with every venue time moved.
 
     Args:
         shift_ms: milliseconds, to the future where positive; a time that would not have 13 digits
             any more stays.
+        channel: whose rows these are, where the payload does not say so itself.
     """
-    head = payload[:_HEAD_BYTES]
+    head = payload[:_HEAD_BYTES] if channel is None else b'"channel":"%s"' % channel.encode()
     if b"candle" in head:
-        channel = _CHANNEL.search(head)
-        if channel is not None:
-            bar = _bar_ms(channel[2].decode())
+        candle = _CHANNEL.search(head)
+        if candle is not None:
+            bar = _bar_ms(candle[2].decode())
             return _CANDLE.sub(_mover(shift_ms // bar * bar), payload)
     return _KEYED.sub(_mover(shift_ms), payload)
 

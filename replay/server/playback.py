@@ -57,7 +57,7 @@ class Playback:
         board: who receives what, at the position reached.
         now: `ts_recv` of the frame sent last, ns; 0 before any.
         frames, sent, too_slow: what was done so far. report: what could not be read.
-        is_reading: it is on its way to a position.
+        placed: not set while it is on its way to a position.
         is_ended: all has been sent. finished: it was once.
     """
 
@@ -74,7 +74,7 @@ class Playback:
         self.board: Switchboard[Client] = Switchboard(catalogue)
         self.now = 0
         self.frames = self.sent = self.too_slow = 0
-        self.is_reading = True
+        self.placed = asyncio.Event()
         self.is_ended = False
         self.report = ReadReport()
         self.finished = asyncio.Event()
@@ -98,7 +98,7 @@ class Playback:
     @property
     def is_moving(self) -> bool:
         """Whether it is on its way to another position, which its state does not tell yet."""
-        return self.is_reading or self._steering.is_leaving
+        return not self.placed.is_set() or self._steering.is_leaving
 
     async def run(self) -> None:
         """Serve the capture from its start to its end, and from wherever it is sent."""
@@ -142,7 +142,7 @@ class Playback:
 
     async def _play_from(self, start: int | None) -> bool:
         """Play from a time on; tell whether the end was reached."""
-        self.is_reading = True
+        self.placed.clear()
         batches = self._read_ahead(start)
         try:
             first = await anext(batches, None)
@@ -152,13 +152,13 @@ class Playback:
                 return True
             await self._rewind(first.seq[0])
             self.now = first.ts_recv[0]
-            self.is_reading = False
+            self.placed.set()
             is_going = await self._play(first)
             while is_going and (batch := await anext(batches, None)) is not None:
                 is_going = await self._play(batch)
             return is_going
         finally:
-            self.is_reading = False
+            self.placed.set()
             await batches.aclose()
 
     async def _rewind(self, seq: int) -> None:
@@ -175,10 +175,14 @@ class Playback:
         self.board.rewind(seq, interpreter, accounts, is_beginning=is_beginning)
         self.look_back()
 
-    def dress(self, payload: bytes) -> bytes:
-        """Return a push as it goes out: as recorded, or with its times moved to now."""
+    def dress(self, payload: bytes, channel: str | None = None) -> bytes:
+        """Return a push as it goes out: as recorded, or with its times moved to now.
+
+        Args:
+            channel: whose rows these are, where the payload does not say so itself.
+        """
         moved = self._moved
-        return payload if moved is None else retimed(payload, moved.shift_ms(self.now))
+        return payload if moved is None else retimed(payload, moved.shift_ms(self.now), channel)
 
     def look_back(self) -> None:
         """Find the last pushes that newcomers wait for and that lie before the place sought."""

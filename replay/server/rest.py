@@ -1,83 +1,146 @@
-"""HTTP on the port of a served capture: the time and books of the replay, recorded REST bodies.
+"""HTTP on the port of a served capture: what OKX's REST API would say at the replay's instant.
 
-Responsible for which WebSocket paths exist and for answering plain requests from the capture; what
-it does not hold is a 404. Refuses to invent a body.
+Responsible for which WebSocket paths exist and for answering plain requests: from the book and the
+clock of the replay, from the pushes before its position, from recorded bodies. Refuses to invent:
+what the capture does not hold is an error in OKX's form, or an empty list that says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from recorder.clock import NS_PER_MS
+from recorder.capture.reader import Capture
 from recorder.okx.channels import ENDPOINTS
 from recorder.okx.served import books_body
+from recorder.okx.served_rest import (
+    NOT_FOUND,
+    NOT_HERE,
+    Answer,
+    Refusal,
+    Wanted,
+    body_of,
+    error_body,
+    instruments_body,
+    time_body,
+    underlying_body,
+    wanted_for,
+)
 from replay.server.catalogue import Catalogue
-from replay.server.switchboard import Switchboard
+from replay.server.playback import Playback
+from replay.server.survey import pushes_before
 
 BASE_PATH = "/ws/v5"
 _REST_PATH = "/api/v5/"
 _TIME_PATH = "/api/v5/public/time"
+_INSTRUMENTS_PATH = "/api/v5/public/instruments"
+_UNDERLYING_PATH = "/api/v5/public/underlying"
 _DEPTH_MAX = {"/api/v5/market/books": 400, "/api/v5/market/books-full": 5_000}
 
 
-def answer_http(
-    catalogue: Catalogue,
-    instant: Callable[[], tuple[int, Switchboard[Any]]],
-    socket: ServerConnection,
-    request: Request,
-) -> Response | None:
-    """Return None for the paths of WebSockets (any query), else the whole answer.
+class Rest:
+    """The REST API of one server.
 
-    Books and the time are those of the instant the replay has reached, for a recorded body is of
-    another one; the rest is as recorded. What is not there gets HTTP 404 with a body in the form
-    of OKX's errors.
+    Args:
+        surveyed: returns when the catalogue is complete.
     """
-    path = urlsplit(request.path).path
-    if path in [f"{BASE_PATH}/{endpoint}" for endpoint in ENDPOINTS]:
-        return None
-    body = _now_at(request.path, *instant())
-    if body is None and path.startswith(_REST_PATH):
-        body = catalogue.rest_body(request.path)
-    if body is not None:
-        return _json(socket, HTTPStatus.OK, body)
-    sockets = ", ".join(f"{BASE_PATH}/{endpoint}" for endpoint in ENDPOINTS)
-    message = f"not in this capture: {request.path[:200]}; sockets are at {sockets}"
-    refusal = msgspec.json.encode({"code": "404", "data": [], "msg": message})
-    return _json(socket, HTTPStatus.NOT_FOUND, refusal)
 
+    def __init__(
+        self,
+        capture: Capture,
+        catalogue: Catalogue,
+        playback: Playback,
+        surveyed: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._capture = capture
+        self._catalogue = catalogue
+        self._playback = playback
+        self._surveyed = surveyed
 
-def refusal(socket: ServerConnection, message: str) -> Response:
-    """Return the answer to a handshake that is one too many, as OKX writes it."""
-    body = msgspec.json.encode({"code": "50001", "data": [], "msg": message})
-    return _json(socket, HTTPStatus.SERVICE_UNAVAILABLE, body)
-
-
-def _now_at(target: str, now_ns: int, board: Switchboard[Any]) -> bytes | None:
-    """Return the body of what changes while a capture is served, None for anything else."""
-    parts = urlsplit(target)
-    if parts.path == _TIME_PATH and now_ns:
-        data = [{"ts": str(now_ns // NS_PER_MS)}]
-        return msgspec.json.encode({"code": "0", "data": data, "msg": ""})
-    if parts.path in _DEPTH_MAX:
+    async def answer_http(self, socket: ServerConnection, request: Request) -> Response | None:
+        """Return None for the paths of WebSockets (any query), else the whole answer."""
+        parts = urlsplit(request.path)
+        if parts.path in [f"{BASE_PATH}/{endpoint}" for endpoint in ENDPOINTS]:
+            return None
+        if not parts.path.startswith(_REST_PATH):
+            sockets = ", ".join(f"{BASE_PATH}/{endpoint}" for endpoint in ENDPOINTS)
+            return respond(socket, Refusal(404, "404", f"{NOT_FOUND}; sockets are at {sockets}"))
         query = dict(parse_qsl(parts.query))
-        book, asked = board.book(query.get("instId", "")), query.get("sz", "1")
-        if book is not None and asked.isdecimal():
-            return books_body(book, min(int(asked), _DEPTH_MAX[parts.path]))
-    return None
+        return respond(socket, await self._answer(request.path, parts.path, query))
+
+    async def _answer(self, target: str, path: str, query: Mapping[str, str]) -> bytes | Refusal:
+        """Return what the venue would say at this instant."""
+        playback = self._playback
+        await playback.placed.wait()
+        if path == _TIME_PATH and playback.now:
+            return playback.dress(time_body(playback.time))
+        if path in _DEPTH_MAX:
+            return self._book(path, query)
+        wanted = wanted_for(path, query)
+        if isinstance(wanted, Refusal):
+            return wanted
+        if isinstance(wanted, Wanted):
+            seq = playback.board.position
+            found = await asyncio.to_thread(self._from_pushes, wanted, query, seq)
+            if isinstance(found, bytes):
+                return playback.dress(found, wanted.channel)
+            recorded = self._catalogue.rest_body(target)
+            return found if recorded is None else playback.dress(recorded, wanted.channel)
+        if self._catalogue.rest_body(target) is None:
+            await self._surveyed()
+        recorded = self._catalogue.rest_body(target)
+        if recorded is not None:
+            return playback.dress(recorded)
+        if path in (_INSTRUMENTS_PATH, _UNDERLYING_PATH):
+            listed = await asyncio.to_thread(self._from_instruments, path, query)
+            return playback.dress(listed) if isinstance(listed, bytes) else listed
+        return Refusal(404, "404", f"{NOT_FOUND}: {target[:200]}")
+
+    def _book(self, path: str, query: Mapping[str, str]) -> bytes | Refusal:
+        instrument, asked = query.get("instId"), query.get("sz", "1")
+        if not instrument:
+            return Refusal(400, "50014", "Parameter instId can not be empty")
+        book = self._playback.board.book(instrument)
+        if book is None:
+            return Refusal(200, "51001", "Instrument ID does not exist: no whole book of it here")
+        depth = int(asked) if asked.isdecimal() else 1
+        return self._playback.dress(books_body(book, max(1, min(depth, _DEPTH_MAX[path]))))
+
+    def _from_pushes(self, wanted: Wanted, query: Mapping[str, str], seq: int) -> bytes | Refusal:
+        answer = Answer(wanted, query)
+        for payloads in pushes_before(self._capture, wanted.channel, wanted.instrument, seq):
+            answer.take(payloads)
+            if answer.is_enough:
+                break
+        return answer.body()
+
+    def _from_instruments(self, path: str, query: Mapping[str, str]) -> bytes | Refusal:
+        """Answer from the recorded list of that type of instruments."""
+        kind = query.get("instType")
+        if not kind:
+            return Refusal(400, "50014", "Parameter instType can not be empty")
+        target = f"{_INSTRUMENTS_PATH}?{urlencode({'instType': kind})}"
+        recorded = self._catalogue.rest_body(target)
+        if path == _UNDERLYING_PATH:
+            return body_of([[]], NOT_HERE) if recorded is None else underlying_body(recorded)
+        return body_of([], NOT_HERE) if recorded is None else instruments_body(recorded, query)
 
 
-def _json(socket: ServerConnection, status: HTTPStatus, body: bytes) -> Response:
+def respond(socket: ServerConnection, answer: bytes | Refusal) -> Response:
+    """Return an HTTP response with a JSON body."""
+    status = HTTPStatus(answer.status) if isinstance(answer, Refusal) else HTTPStatus.OK
+    body = error_body(answer.code, answer.message) if isinstance(answer, Refusal) else answer
     response = socket.respond(status, "")
-    del response.headers["Content-Type"]
-    del response.headers["Content-Length"]
-    response.headers["Content-Type"] = "application/json"
-    response.headers["Content-Length"] = str(len(body))
+    headers: Any = response.headers
+    for name in ("Content-Type", "Content-Length"):
+        del headers[name]
+    headers["Content-Type"] = "application/json"
+    headers["Content-Length"] = str(len(body))
     response.body = body
     return response

@@ -23,17 +23,17 @@ from recorder.book import Book
 from recorder.capture.reader import Capture
 from recorder.errors import RecorderError, StartError, UsageError
 from recorder.okx.faults import AnyFault
+from recorder.okx.served_rest import Refusal
 from replay.server.catalogue import Catalogue
 from replay.server.client import Client
 from replay.server.control import CONTROL_PATH, PAGE_PATH, STATUS_PATH, Control
 from replay.server.controls import ServedControls
 from replay.server.conversations import Conversations
 from replay.server.playback import Playback
-from replay.server.rest import BASE_PATH, answer_http, refusal
+from replay.server.rest import BASE_PATH, Rest, respond
 from replay.server.settings import Settings
 from replay.server.status import ServeStatus, status_of
 from replay.server.survey import Survey
-from replay.server.switchboard import Switchboard
 
 _SURVEY_S = 1.0
 
@@ -79,6 +79,7 @@ class Server:
         self._conversations = Conversations(
             self._catalogue, settings, self._playback, self.controls, self._clients, log=log
         )
+        self._rest = Rest(capture, self._catalogue, self._playback, self.wait_surveyed)
         self._control = Control(self, listening_on=settings.host)
         self._listener: Listener | None = None
 
@@ -286,8 +287,9 @@ class Server:
         if urlsplit(request.path).path.startswith(BASE_PATH + "/"):
             most = self._settings.clients
             if len(self._clients) >= most:
-                return refusal(socket, f"at most {most} clients at a time; try again later")
-        return answer_http(self._catalogue, self._replay_instant, socket, request)
+                refused = f"at most {most} clients at a time; try again later"
+                return respond(socket, Refusal(503, "50001", refused))
+        return await self._rest.answer_http(socket, request)
 
     async def _converse(self, socket: ServerConnection) -> None:
         path = "" if socket.request is None else urlsplit(socket.request.path).path
@@ -295,10 +297,6 @@ class Server:
             await self._control.converse(socket)
         else:
             await self._conversations.converse(socket, path.removeprefix(BASE_PATH + "/"))
-
-    def _replay_instant(self) -> tuple[int, Switchboard[Client]]:
-        """Return the time of the frame in hand, ns, and the books as they stand."""
-        return self._playback.now, self._playback.board
 
     async def _close_all(self) -> None:
         """Close every socket when all is sent, and listen no more."""

@@ -155,13 +155,9 @@ def last_pushes_before(
     Segments are read from that frame backwards, at most so many of them: what has not been pushed
     for that long is left out.
     """
-    firsts = [source.first_seq for source in capture.list_again().sealed if source.first_seq < seq]
     found: dict[Subscription, bytes] = {}
-    last_seq = seq - 1
-    for first_seq in reversed(firsts[-segments:] or [0]):
-        left = [push for push in wanted if push not in found]
-        if not left or last_seq < first_seq:
-            break
+    left = list(wanted)
+    for first_seq, last_seq in _stretches(capture, seq, segments):
         names = [push.instrument or push.get("sprdId") for push in left]
         chosen = Selection(
             first_seq=first_seq,
@@ -177,8 +173,45 @@ def last_pushes_before(
                 if push is not None:
                     here[push] = payload
         found |= {push: here[push] for push in left if push in here}
-        last_seq = first_seq - 1
+        left = [push for push in left if push not in found]
+        if not left:
+            break
     return found
+
+
+def pushes_before(
+    capture: Capture, channel: str, instrument: str | None, seq: int, *, segments: int = 8
+) -> Iterator[list[bytes]]:
+    """Yield the pushes of a channel before frame `seq`, a segment at a time, the newest first.
+
+    Within a segment they are in order.
+
+    Args:
+        instrument: None for all of the channel.
+        segments: at most so many are read.
+    """
+    for first_seq, last_seq in _stretches(capture, seq, segments):
+        chosen = Selection(
+            first_seq=first_seq,
+            last_seq=last_seq,
+            channels=frozenset({channel}),
+            instruments=None if instrument is None else frozenset({instrument}),
+            kinds=frozenset({Kind.TEXT}),
+        )
+        texts = (text for batch in capture.select(chosen, ReadReport()) for text in batch.payload)
+        yield [text for text in texts if push_of(text) is not None]
+
+
+def _stretches(capture: Capture, seq: int, segments: int) -> list[tuple[int, int]]:
+    """Return first and last seq of the segments before a frame, the newest first."""
+    firsts = [source.first_seq for source in capture.list_again().sealed if source.first_seq < seq]
+    bounds: list[tuple[int, int]] = []
+    last_seq = seq - 1
+    for first_seq in reversed(firsts[-segments:] or [0]):
+        if first_seq <= last_seq:
+            bounds.append((first_seq, last_seq))
+        last_seq = first_seq - 1
+    return bounds
 
 
 def _meta_of(root: Path, source: SealedSource) -> SegmentMeta:
