@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from recorder.frame import LABELS, Frame, Kind
+from recorder.frame import KINDS, LABELS, Frame, Kind
 from recorder.okx.words import WORDS
 
 _FOLDED_MAX = 20_000
@@ -333,7 +333,7 @@ def _is_word(value: Any, path: str, key: str, words: Any, channel: str) -> bool:
 # --- what is new ------------------------------------------------------------------------------
 
 
-_OWN = tuple(LABELS[kind] for kind in Kind if kind not in (Kind.TEXT, Kind.BINARY, Kind.REST))
+_OWN = tuple(LABELS[kind] for kind in KINDS if kind not in (Kind.TEXT, Kind.BINARY, Kind.REST))
 """Rows of the recorder's own, and what it sent: never news of the venue."""
 
 
