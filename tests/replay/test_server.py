@@ -101,7 +101,8 @@ def by_argument(payloads: Iterable[bytes]) -> dict[Subscription, list[bytes]]:
 
 async def serve_to_all(path: Path, speed: str) -> tuple[dict[Subscription, list[bytes]], Server]:
     """Serve a capture to clients that hold everything it has; return what they received."""
-    total = sum(len(known) for known in serve_arguments(path).values())
+    known = serve_arguments(path)  # the server learns them while it serves
+    total = sum(len(arguments) for arguments in known.values())
     async with serve(
         path, port=0, speed=speed, at_end="close", wait_for_subscribers=total
     ) as server:
@@ -116,11 +117,12 @@ async def serve_to_all(path: Path, speed: str) -> tuple[dict[Subscription, list[
 
         holders = [
             hold(endpoint, arguments)
-            for endpoint, arguments in server.arguments.items()
+            for endpoint, arguments in known.items()
             if arguments
         ]
         received = await asyncio.gather(*holders)
-        await server.wait_finished()
+        async with asyncio.timeout(60):
+            await server.wait_finished()
     return by_argument(payload for pushes in received for payload in pushes), server
 
 
