@@ -115,11 +115,7 @@ async def serve_to_all(path: Path, speed: str) -> tuple[dict[Subscription, list[
                 assert client.code == 1000
                 return client.pushes
 
-        holders = [
-            hold(endpoint, arguments)
-            for endpoint, arguments in known.items()
-            if arguments
-        ]
+        holders = [hold(endpoint, arguments) for endpoint, arguments in known.items() if arguments]
         received = await asyncio.gather(*holders)
         async with asyncio.timeout(60):
             await server.wait_finished()

@@ -15,6 +15,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 
 from recorder.capture.reader import Capture
+from replay.server.catalogue import read_catalogue
 
 
 def replay(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -80,7 +81,9 @@ async def test_serve_prints_its_address_first_and_a_report_at_the_end(datasets: 
     options = ("--speed", "max", "--at-end", "close", "--wait-for-subscribers", "1")
     async with serving(datasets / "btc-calm", *options) as (process, first):
         argument = {"channel": "trades", "instId": "BTC-USDT"}
-        assert argument in first["arguments"]["public"]
+        # As much as is known after a moment: of a small capture everything, on an idle machine.
+        known = read_catalogue(Capture(datasets / "btc-calm")).known["public"]
+        assert all(item in [one.argument for one in known] for item in first["arguments"]["public"])
         received = 0
         async with asyncio.timeout(120), connect(f"{first['url']}/public") as socket:
             await socket.send(json.dumps({"op": "subscribe", "args": [argument]}))

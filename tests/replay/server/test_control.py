@@ -135,6 +135,7 @@ async def test_a_watcher_sees_the_ladder_that_the_capture_holds_there(stress: Pa
         serve(stress, port=0, speed=1, start_paused=True) as server,
         asker_of(server) as asker,
     ):
+        await server.wait_surveyed()
         described = await asker.ask("describe")
         assert described["instruments"] == ["ETH-USDT", "ETH-USDT-SWAP"]
         assert described["arguments"] == server.arguments
