@@ -23,7 +23,10 @@ from recorder.okx.interpreter import Interpreter
 MESSAGES = (Kind.TEXT, Kind.SENT)
 """Kinds that may have a channel; a filter by channel or instrument drops all others."""
 
-_LIFECYCLE = (Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN)
+PLAYED = (*MESSAGES, Kind.FAULT)
+"""Kinds that a filter may let through: messages, and the marks of faults that were put in."""
+
+LIFECYCLE = (Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN)
 """Rows that change the interpreter's state, or the pace, though a filter drops them."""
 _CHUNK = 4096
 
@@ -101,7 +104,7 @@ def chunks(
         kinds=MESSAGES,
         report=report,
     )
-    lifecycle = capture.frames(start=start, end=end, kinds=_LIFECYCLE, report=ReadReport())
+    lifecycle = capture.frames(start=start, end=end, kinds=LIFECYCLE, report=ReadReport())
     yield from _in_order(played, lifecycle)
 
 
@@ -114,7 +117,7 @@ def _stretch(
             yield list(batch.frames())
         return
     played = read_stretch(capture, stretch, wanted.played, report)
-    lifecycle = read_stretch(capture, stretch, Selection(kinds=frozenset(_LIFECYCLE)), ReadReport())
+    lifecycle = read_stretch(capture, stretch, Selection(kinds=frozenset(LIFECYCLE)), ReadReport())
     yield from _in_order(
         chain.from_iterable(batch.frames() for batch in played),
         chain.from_iterable(batch.frames() for batch in lifecycle),
@@ -126,7 +129,7 @@ def _kept(frames: list[Frame], wanted: Wanted, report: ReadReport) -> list[Frame
     played = keep(frames, wanted.played, report)
     if not wanted.is_filtered:
         return played
-    lifecycle = [frame for frame in frames if frame.kind in _LIFECYCLE]
+    lifecycle = [frame for frame in frames if frame.kind in LIFECYCLE]
     return list(merge(played, lifecycle, key=attrgetter("seq")))
 
 

@@ -12,7 +12,7 @@ from recorder.event import Event
 from recorder.frame import Frame
 from recorder.strategy import Handler
 from replay.context import PlayContext
-from replay.feed import MESSAGES
+from replay.feed import PLAYED
 from replay.source import Source
 from replay.timers import TIMER_NOTE
 
@@ -154,7 +154,7 @@ class Passage:
                     timers.fire(ts_recv, context)
                 advance(ts_recv)
                 events = steps[rank](frame)
-                if is_filtered and frame.kind not in MESSAGES:
+                if is_filtered and frame.kind not in PLAYED:
                     continue
                 played[rank].append(frame)
                 delivered[rank] += events

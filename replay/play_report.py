@@ -11,6 +11,7 @@ import msgspec
 
 from recorder.capture.reader import Problem
 from recorder.errors import ExitCode
+from recorder.okx.fault_log import FaultReport
 from replay.lateness import LatenessReport
 
 
@@ -23,6 +24,7 @@ class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
             the wall clock stepped back there. They keep their place in their source.
         input_digest, output_digest: of this one alone, whatever it was merged with.
         lost_rows, torn_tail, problems: see `ReadReport`.
+        faults: what was put into it on purpose, since the last seek or loop; None: nothing was to.
     """
 
     capture: str
@@ -34,6 +36,7 @@ class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
     lost_rows: int
     torn_tail: bool
     problems: list[Problem]
+    faults: FaultReport | None = None
 
 
 class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,7 @@ class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
         sources: what was played of each capture, by rank.
         timers_fired: how often timers fired; timers_left: those still waiting at the end.
         lateness: how late frames were, where asked for.
+        faults: what was put in on purpose, all sources together; None: nothing was to.
     """
 
     frames: int
@@ -73,6 +77,7 @@ class PlayReport(msgspec.Struct, frozen=True, kw_only=True):
     timers_fired: int = 0
     timers_left: int = 0
     lateness: LatenessReport | None = None
+    faults: FaultReport | None = None
 
     @property
     def exit_code(self) -> ExitCode:

@@ -8,7 +8,6 @@ read a clock for anything but pacing and the report: a strategy's clock is moved
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -18,11 +17,14 @@ from typing import TypeAlias
 
 from recorder.capture.digest import new_hash
 from recorder.capture.follow import Patience
-from recorder.capture.reader import Capture, names_to_keep
+from recorder.capture.reader import names_to_keep
 from recorder.clock import NS_PER_MS, NS_PER_SECOND
 from recorder.errors import UsageError
 from recorder.event import EVENT_TYPES, Event
 from recorder.frame import Frame
+from recorder.okx.fault_log import Injected, together
+from recorder.okx.fault_words import scenario_of
+from recorder.okx.faults import Fault, Scenario
 from recorder.strategy import Handler, handler_of
 from replay.controls import Controls
 from replay.feed import Wanted
@@ -34,18 +36,16 @@ from replay.passage import NOTE as NOTE
 from replay.passage import Passage
 from replay.play_report import PlayReport as PlayReport
 from replay.play_report import Progress as Progress
-from replay.source import Source
+from replay.source import Named, Source, captures_of, sources_of
 from replay.steering import Steering
 
 _PROGRESS_NS = 100 * NS_PER_MS
-_SOURCES_MAX = 256
 
-Path: TypeAlias = "str | os.PathLike[str]"
 Part: TypeAlias = tuple[list[Frame], list[int] | None]
 
 
 def play(
-    capture: Capture | Path | Sequence[Capture | Path],
+    capture: Named | Sequence[Named],
     strategy: object | None = None,
     *,
     speed: str | float | Fraction | Pace | None = "max",
@@ -59,6 +59,10 @@ def play(
     loop: int | None = 1,
     follow: bool = False,
     lateness: bool = False,
+    faults: Scenario | Iterable[str | Fault] = (),
+    seed: int | None = None,
+    heal: float | None = 1.0,
+    on_fault: Callable[[Injected], object] | None = None,
     controls: Controls | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> PlayReport:
@@ -81,6 +85,9 @@ def play(
             clock of the first.
         follow: go on while the capture is being recorded, until the recorder ends.
         lateness: report how late frames were, as a distribution.
+        faults: what shall go wrong, e.g. `gap:books:BTC-USDT@p=0.001`; docs/faults.md.
+        seed: decides faults with a `p`. on_fault: is told of every fault put in.
+        heal: a broken book gets a rebuilt snapshot after so many seconds; None: never.
         controls: pause, step, seek and so on while it runs; see `replay.controls`.
         on_progress: called about ten times a second.
 
@@ -89,7 +96,7 @@ def play(
         UsageError: an option that cannot be.
         Exception: whatever the strategy raises, with a note of the event in hand.
     """
-    captures = _captures(capture)
+    captures = captures_of(capture)
     pace = parse_pace(speed)
     if pace.stepwise and controls is None:
         raise UsageError("expected controls to step with, received none; give controls=Controls()")
@@ -106,8 +113,10 @@ def play(
         names_to_keep(channels, "channels"),
         names_to_keep(instruments, "instruments"),
     )
+    wrong = scenario_of(faults, seed=seed, heal=heal)
+    sources = sources_of(captures, number, digest, wrong, on_fault)
     replay = _Replay(
-        [Source(item, number=number, with_digest=digest) for item in captures],
+        sources,
         strategy,
         pace,
         wanted,
@@ -120,13 +129,6 @@ def play(
         with_digest=digest,
     )
     return replay.run()
-
-
-def _captures(given: Capture | Path | Sequence[Capture | Path]) -> list[Capture]:
-    several = [given] if isinstance(given, (Capture, str, os.PathLike)) else list(given)
-    if not 1 <= len(several) <= _SOURCES_MAX:
-        raise UsageError(f"expected 1 to {_SOURCES_MAX} captures, received {len(several)}")
-    return [item if isinstance(item, Capture) else Capture(item) for item in several]
 
 
 class _Replay:
@@ -351,6 +353,7 @@ class _Replay:
         sources = [
             source.summary(count) for source, count in zip(self.sources, inversions, strict=True)
         ]
+        injected = [source.faults for source in sources if source.faults is not None]
         return PlayReport(
             frames=sum(source.frames for source in sources),
             events=sum(source.events for source in sources),
@@ -369,6 +372,7 @@ class _Replay:
             timers_fired=self.timers_fired,
             timers_left=self.timers_left,
             lateness=None if self.lateness is None else self.lateness.report(),
+            faults=together(injected) if injected else None,
         )
 
     def _digest(self, of_sources: list[str | None]) -> str | None:

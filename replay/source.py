@@ -7,20 +7,46 @@ meet), its digests and what could not be read of it. Refuses to know the others,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from recorder.book import Books
 from recorder.capture.digest import EventDigest, FrameDigest
 from recorder.capture.reader import Capture, ReadReport
+from recorder.errors import UsageError
 from recorder.event import Event
 from recorder.frame import Frame
+from recorder.okx.fault_log import Injected
+from recorder.okx.faults import Scenario
 from recorder.okx.interpreter import Interpreter
-from replay.feed import MESSAGES, Wanted, chunks, interpreter_before
+from replay.faulted import Faulted
+from replay.feed import PLAYED, Wanted, chunks, interpreter_before
 from replay.play_report import SourceReport
+
+Named: TypeAlias = "Capture | str | os.PathLike[str]"
+"""A capture, or its path."""
+
+_SOURCES_MAX = 256
+
+
+def captures_of(given: Named | Sequence[Named]) -> list[Capture]:
+    """Return the captures that are named.
+
+    Raises:
+        UsageError: none, or too many. NotACapture: there is none at a path.
+    """
+    several = [given] if isinstance(given, (Capture, str, os.PathLike)) else list(given)
+    if not 1 <= len(several) <= _SOURCES_MAX:
+        raise UsageError(f"expected 1 to {_SOURCES_MAX} captures, received {len(several)}")
+    return [item if isinstance(item, Capture) else Capture(item) for item in several]
 
 
 class Source:
     """One capture, played from wherever the replay is sent.
+
+    Args:
+        faulted: puts faults into it.
 
     Attributes:
         interpreter: what the events come from, set by `begin`.
@@ -28,8 +54,16 @@ class Source:
         frames, events: played so far, over all beginnings.
     """
 
-    def __init__(self, capture: Capture, *, number: type, with_digest: bool) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        *,
+        number: type,
+        with_digest: bool,
+        faulted: Faulted | None = None,
+    ) -> None:
         self.capture = capture
+        self._faulted = faulted
         self._number = number
         self._with_digest = with_digest
         self._wanted = Wanted(None, None, None, None)
@@ -56,10 +90,14 @@ class Source:
         self._judge = None
         if self._with_digest:
             self.input, self.output = FrameDigest(), EventDigest()
+        if self._faulted is not None:
+            return self._faulted.open(wanted, self.report, follow=follow)
         return chunks(self.capture, wanted, self.report, follow=follow)
 
     def begin(self, first: Frame) -> None:
         """Restore the state before the first frame."""
+        if self._faulted is not None and self._faulted.first is not None:
+            first = self._faulted.first  # which need not be the first that is delivered
         self.interpreter = interpreter_before(self.capture, first.seq, self._wanted, self._number)
         # Digests are of float events; a strategy may be given other numbers.
         if self._with_digest and self._number is not float:
@@ -83,7 +121,7 @@ class Source:
             return
         for frame in seen:
             judged = self._judge.step(frame)
-            if not self._wanted.is_filtered or frame.kind in MESSAGES:
+            if not self._wanted.is_filtered or frame.kind in PLAYED:
                 self.output.update(judged)
 
     def summary(self, inversions: int) -> SourceReport:
@@ -98,4 +136,24 @@ class Source:
             lost_rows=self.report.lost_rows,
             torn_tail=self.report.torn_tail,
             problems=self.report.problems,
+            faults=None if self._faulted is None else self._faulted.report(),
         )
+
+
+def sources_of(
+    captures: Sequence[Capture],
+    number: type,
+    with_digest: bool,  # noqa: FBT001 - passed on by the one caller
+    wrong: Scenario,
+    on_fault: Callable[[Injected], object] | None,
+) -> list[Source]:
+    """Return a source of each capture, with faults put in where the scenario holds any."""
+    return [
+        Source(
+            capture,
+            number=number,
+            with_digest=with_digest,
+            faulted=Faulted(capture, wrong, rank, on_fault) if wrong.faults else None,
+        )
+        for rank, capture in enumerate(captures)
+    ]

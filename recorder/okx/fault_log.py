@@ -6,7 +6,7 @@ thousand are listed, all are counted, and `on_fault` is told of every one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -41,8 +41,8 @@ class InjectedCount(msgspec.Struct):
 
     fault: str
     channel: str | None
-    injected: int
-    noticed: dict[str, int]
+    injected: int = 0
+    noticed: dict[str, int] = {}
 
 
 class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +61,33 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     early: int
     table: list[InjectedCount]
     listed: list[Injected]
+
+
+def together(reports: Sequence[FaultReport]) -> FaultReport:
+    """Return the reports of several streams as one; the seed is that of the first."""
+    counts: dict[tuple[str, str | None], InjectedCount] = {}
+    for row in (row for report in reports for row in report.table):
+        count = counts.setdefault((row.fault, row.channel), InjectedCount(row.fault, row.channel))
+        count.injected += row.injected
+        for event, noticed in row.noticed.items():
+            count.noticed[event] = count.noticed.get(event, 0) + noticed
+    listed = sorted((item for report in reports for item in report.listed), key=_when)
+    return FaultReport(
+        seed=reports[0].seed,
+        injected=sum(report.injected for report in reports),
+        healed=sum(report.healed for report in reports),
+        early=sum(report.early for report in reports),
+        table=_in_order(counts),
+        listed=listed[:LISTED_MAX],
+    )
+
+
+def _when(fault: Injected) -> int:
+    return fault.ts_recv
+
+
+def _in_order(counts: dict[tuple[str, str | None], InjectedCount]) -> list[InjectedCount]:
+    return [counts[key] for key in sorted(counts, key=lambda key: (key[0], key[1] or ""))]
 
 
 class FaultLog:
@@ -87,7 +114,7 @@ class FaultLog:
         key = (fault.fault, fault.channel)
         count = self._counts.get(key)
         if count is None:
-            count = self._counts[key] = InjectedCount(*key, 0, {})
+            count = self._counts[key] = InjectedCount(*key)
         count.injected += 1
         if self._on_fault is not None:
             self._on_fault(fault)
@@ -101,12 +128,11 @@ class FaultLog:
 
     def report(self) -> FaultReport:
         """Return all of it."""
-        order = sorted(self._counts, key=lambda key: (key[0], key[1] or ""))
         return FaultReport(
             seed=self._seed,
             injected=self._injected,
             healed=self.healed,
             early=self.early,
-            table=[self._counts[key] for key in order],
+            table=_in_order(self._counts),
             listed=list(self._listed),
         )

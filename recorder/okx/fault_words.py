@@ -60,26 +60,25 @@ def parse_fault(text: str) -> AnyFault:
 
 
 def scenario_of(
-    faults: Iterable[str | Fault],
+    faults: Scenario | Iterable[str | Fault],
     *,
     seed: int | None = None,
     heal: float | None = 1.0,
-    scenario: Scenario | None = None,
 ) -> Scenario:
-    """Return a scenario of these faults, behind those of another one where it is given.
+    """Return a scenario of these faults.
 
     Args:
-        faults: short forms, or faults. seed, heal: as in `Scenario`; of `scenario`, if there is
-            one, unless the seed is given here.
+        faults: short forms or faults; or a scenario, which keeps its own `heal`, and its own seed
+            unless one is given.
+        seed, heal: as in `Scenario`.
+
+    Raises:
+        UsageError: a short form that cannot be read.
     """
+    if isinstance(faults, Scenario):
+        return faults if seed is None else msgspec.structs.replace(faults, seed=seed)
     read: list[Any] = [parse_fault(item) if isinstance(item, str) else item for item in faults]
-    if scenario is None:
-        return Scenario(faults=tuple(read), seed=seed, heal=heal)
-    return msgspec.structs.replace(
-        scenario,
-        faults=(*scenario.faults, *read),
-        seed=scenario.seed if seed is None else seed,
-    )
+    return Scenario(faults=tuple(read), seed=seed, heal=heal)
 
 
 def say_fault(fault: Fault) -> str:
