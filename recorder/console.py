@@ -48,6 +48,7 @@ class Output(Console):
             highlight=False,
             soft_wrap=pipe_columns is None,
             markup=False,
+            emoji=False,
             width=pipe_columns if is_pipe else None,
         )
 
@@ -64,7 +65,7 @@ class Output(Console):
 
 _WORDS_MAX = 200
 
-talk: Console = _Talk(stderr=True, highlight=False, soft_wrap=True)
+talk: Console = _Talk(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 """Where commands talk to a person: standard error. Data goes to standard output."""
 
 

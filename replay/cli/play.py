@@ -23,6 +23,7 @@ from recorder.clock import NS_PER_SECOND, format_time
 from recorder.console import print_json, say, talk
 from recorder.errors import CheckFailed, ExitCode, RecorderError
 from recorder.strategy import load_strategy
+from replay.cli.faults import check_names, fault_lines, fault_options, read_faults, writing_faults
 from replay.cli.keys import keys_steer, lines_steer
 from replay.cli.screen import shown
 from replay.cli.selection import (
@@ -85,6 +86,7 @@ _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (
 @click.option(
     "--lateness", is_flag=True, help="Report how late frames were handed over, as a distribution."
 )
+@fault_options
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON; implies --digest.")
 def play_command(
     paths: tuple[Path, ...],
@@ -100,6 +102,11 @@ def play_command(
     number: str,
     max_gap: float | None,
     lateness: bool,  # noqa: FBT001 - a click flag
+    faults: tuple[str, ...],
+    scenario: Path | None,
+    seed: int | None,
+    heal: str | None,
+    fault_log: Path | None,
     as_json: bool,  # noqa: FBT001 - a click flag
 ) -> ExitCode:
     """Play captures through the parser into a strategy, in the order recorded.
@@ -119,6 +126,9 @@ def play_command(
         wanted_channels, wanted_instruments = list(channels) or None, list(instruments) or None
     else:
         wanted_channels, wanted_instruments = names_in(captures, channels, instruments)
+    wrong = read_faults(faults, scenario, seed, heal)
+    if not follow:
+        check_names(captures, wrong)
     controls, steered = _steering(pace)
     has_keys = controls is not None and sys.stdin.isatty()
     if controls is None and follow:
@@ -129,6 +139,7 @@ def play_command(
         steered,
         interrupt_asks(controls.stop) if follow and controls is not None else nullcontext(),
         shown(captures, start, end, has_keys=has_keys, follows=follow) as show,
+        writing_faults(fault_log) as on_fault,
     ):
         report = play(
             captures,
@@ -137,6 +148,8 @@ def play_command(
             loop=loop or None,
             follow=follow,
             lateness=lateness,
+            faults=wrong,
+            on_fault=on_fault,
             controls=controls,
             start=start,
             end=end,
@@ -248,6 +261,8 @@ def _print(report: PlayReport, *, has_strategy: bool) -> None:
         lines.append(f"timers fired {report.timers_fired:,} times, {report.timers_left:,} left")
     if report.lateness is not None:
         lines += _lateness_lines(report.lateness)
+    if report.faults is not None:
+        lines += ["", *fault_lines(report.faults)]
     if report.input_digest is not None:
         lines.append(f"input digest   {report.input_digest}")
         lines.append(f"output digest  {report.output_digest}")
