@@ -25,7 +25,7 @@ import pyarrow.dataset as ds
 from recorder.book import Books
 from recorder.capture.batch import FrameBatch
 from recorder.event import SequenceGap
-from recorder.frame import LABELS, Frame, Kind
+from recorder.frame import KINDS, LABELS, Frame, Kind
 from recorder.okx.origins import ARGUMENT_CHANNELS, ORIGINS, Origin
 from recorder.okx.parser import Parser
 from replay.extent import Extent, Span
@@ -88,7 +88,7 @@ class FrameScan(Scan):
 
     def _batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[pa.RecordBatch]:
         labels = texts(bounds, "kind")
-        kinds = None if labels is None else [kind for kind in Kind if kind.label in labels]
+        kinds = None if labels is None else [kind for kind in KINDS if kind.label in labels]
         for span in self.extent.spans(bounds):
             for first, last in self.extent.gaps:
                 for batch in self.extent.capture.batches(

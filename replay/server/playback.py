@@ -22,7 +22,7 @@ from websockets.asyncio.server import broadcast
 from recorder.capture.batch import FrameBatch
 from recorder.capture.reader import Capture, ReadReport
 from recorder.clock import NS_PER_SECOND
-from recorder.frame import Frame, Kind
+from recorder.frame import KINDS, Frame, Kind
 from recorder.okx.exchange_frames import is_notice, readdressed
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.retimed import retimed
@@ -39,7 +39,7 @@ from replay.server.survey import last_pushes_before
 from replay.server.switchboard import Switchboard
 from replay.steering import Steering
 
-_PLAYED = tuple(kind for kind in Kind if kind not in (Kind.BINARY, Kind.CLOCK))
+_PLAYED = tuple(kind for kind in KINDS if kind not in (Kind.BINARY, Kind.CLOCK))
 _TURN_FRAMES = 64  # frames between two chances for everybody else
 _ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, at max speed
 _POLL_S = 0.0005
