@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= 2
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
-.PHONY: help run test test-floors lint types bench bench-memory soak torture docs datasets clean
+.PHONY: help run test test-floors lint types bench bench-memory soak torture test-clients docs datasets clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ test: $(VENV)/.installed-dev ## install what is needed and run all tests (style 
 test-floors: .venv-floors/.installed ## the same tests with the oldest supported version of each library
 	@.venv-floors/bin/python -m compileall -q recorder replay tests
 	.venv-floors/bin/python $(PYTEST) --ignore=tests/test_style.py
+
+test-clients: $(VENV)/.installed-dev ## real OKX clients follow a replay (ccxt, nautilus_trader, python-okx, cryptofeed, tardis-dev)
+	$(BIN)/python -m tests.clients.install
+	$(BIN)/python -m pytest tests/clients
 
 lint: $(VENV)/.installed-dev ## ruff: format check and lint
 	$(BIN)/ruff format --check .
@@ -51,7 +55,7 @@ datasets: $(VENV)/.installed ## rebuild the committed captures (same digests on 
 	$(BIN)/python -m datasets.build
 
 clean: ## remove virtual environments and caches (never a capture)
-	rm -rf .venv .venv-floors .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-floors .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
