@@ -17,7 +17,7 @@ from tests.clients.table import CLIENTS, PATIENCE_S, Client, Truth, follow, trut
 
 pytestmark = pytest.mark.timeout(PATIENCE_S + 60)
 
-RECOVERS = ("ccxt", "nautilus")
+RECOVERS = ("ccxt",)
 """Clients that resubscribe by themselves after a gap; the others raise, or do not notice."""
 
 
