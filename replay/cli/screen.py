@@ -68,6 +68,7 @@ class Screen:
     def _where(self, position: Progress) -> RenderableType:
         passed, whole = position.ts_recv - self._first, self._last - self._first
         share = min(max(passed / whole, 0.0), 1.0)
+        is_live = position.is_live and not position.is_paused
         line = Table.grid(expand=True, padding=(0, 1))
         for ratio in (None, None, 1, None, None):
             line.add_column(ratio=ratio, no_wrap=True)
@@ -76,17 +77,19 @@ class Screen:
             _state(position),
             Text(f"{at[:10]} {at[11:21]}Z", style="bold"),
             ProgressBar(total=1.0, completed=share, complete_style="cyan"),
-            Text("live" if position.is_live else f"{100 * share:.1f} %"),
+            Text("live" if is_live else f"{100 * share:.1f} %"),
             # Of what is recorded now nobody knows how much there will be.
-            Text(_span(passed) + ("" if position.is_live else f" of {_span(whole)}"), style="dim"),
+            Text(_span(passed) + ("" if is_live else f" of {_span(whole)}"), style="dim"),
         )
         return line
 
     def _figures(self, position: Progress) -> Text:
         parts = [pace_words(position)]
         if self._follows:
-            behind = max(time.time_ns() - position.ts_recv, 0) / NS_PER_SECOND
-            parts.append(f"{behind:,.1f} s behind now")
+            behind = max(time.time_ns() - position.ts_recv, 0)
+            is_long = behind > 60 * NS_PER_SECOND
+            words = _span(behind) if is_long else f"{behind / NS_PER_SECOND:.1f} s"
+            parts.append(f"{words} behind now")
         if talk.width >= _NARROW:
             parts.append(f"{position.frames:,} frames")
             parts.append(f"{position.events:,} events")
