@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from replay.player import play as play
     from replay.proof import prove as prove
     from replay.regression.checking import check as check
+    from replay.regression.distillation import distill as distill
     from replay.regression.surveying import census as census
     from replay.server import serve as serve
     from replay.simulator import simulate as simulate
@@ -33,6 +34,7 @@ _HOME = {
     "census": "replay.regression.surveying",
     "check": "replay.regression.checking",
     "connect": "replay.sql",
+    "distill": "replay.regression.distillation",
     "play": "replay.player",
     "prove": "replay.proof",
     "query": "replay.sql",

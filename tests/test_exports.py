@@ -15,7 +15,8 @@ RECORDER = [
     "RecorderError", "import_sessions", "parse", "record", "verify", "watch",
 ]  # fmt: skip
 REPLAY = [
-    "Controls", "PlayReport", "book_at", "census", "check", "connect", "play", "prove", "query",
+    "Controls", "PlayReport", "book_at", "census", "check", "connect", "distill", "play", "prove",
+    "query",
     "refresh", "serve", "simulate",
 ]  # fmt: skip
 

@@ -19,6 +19,7 @@ cli = LazyGroup(
         "book": "replay.cli.book",
         "census": "replay.cli.census",
         "check": "replay.cli.check",
+        "distill": "replay.cli.distill",
         "prove": "replay.cli.prove",
         "query": "replay.cli.query",
         "serve": "replay.cli.serve",

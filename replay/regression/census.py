@@ -231,7 +231,7 @@ def survey(frame: Frame) -> Survey:
     values: dict[tuple[str, str], None] = {}
     if isinstance(document, (dict, list)):
         try:
-            _walk(document, "", "", WORDS.get(channel, {}), fields, values, channel)
+            _walk(document, "", "", fields, values, channel)
         except RecursionError:
             fields[("", "nested too deep")] = None
     told = tuple(sorted(fields))
@@ -262,7 +262,6 @@ def _walk(
     value: Any,
     path: str,
     key: str,
-    words: dict[str, tuple[str, ...]],
     fields: dict[tuple[str, str], None],
     values: dict[tuple[str, str], None],
     channel: str,
@@ -274,25 +273,25 @@ def _walk(
         for name, member in value.items():
             name = str(name)[:_TEXT_MAX]
             inner = f"{path}.{name}" if path else name
-            _walk(member, inner, name, words, fields, values, channel)
+            _walk(member, inner, name, fields, values, channel)
         return
     if isinstance(value, list):
-        _walk_array(value, path, key, words, fields, values, channel)
+        _walk_array(value, path, key, fields, values, channel)
         return
     fields[(path, _type_of(value))] = None
-    if _is_word(value, path, key, words, channel):
+    if is_word(value, path, key, channel):
         text = str(value).lower() if isinstance(value, bool) else value[:_TEXT_MAX]
         values[(path, text)] = None
 
 
-def _walk_array(value: Any, path: str, key: str, words: Any, fields: Any, values: Any,
+def _walk_array(value: Any, path: str, key: str, fields: Any, values: Any,
                 channel: str) -> None:  # fmt: skip
     if not value:
         fields[(path, "empty array")] = None
     elif any(isinstance(member, (dict, list)) for member in value):
         fields[(path, "array")] = None
         for member in value:
-            _walk(member, f"{path}[]", key, words, fields, values, channel)
+            _walk(member, f"{path}[]", key, fields, values, channel)
     else:
         fields[(path, f"array of {len(value)}")] = None
         is_row = path.endswith("[]")
@@ -316,14 +315,15 @@ def _type_of(value: Any) -> str:
     return "number" if _NUMBER.fullmatch(value) else "text"
 
 
-def _is_word(value: Any, path: str, key: str, words: Any, channel: str) -> bool:
+def is_word(value: Any, path: str, key: str, channel: str) -> bool:
+    """Tell whether a value is one of those the venue chooses from; `path` ends with the key."""
     if isinstance(value, bool):
         return True
     if not isinstance(value, str) or not value:
         return False
     place = path.replace("[]", "")
     known = place.removeprefix("data.") if place.startswith("data.") else f"/{place}"
-    if known in words:
+    if known in WORDS.get(channel, ()):
         return True
     if " " in channel and key in _CONTROL_WORDS and len(value) <= _TEXT_MAX:
         return True
