@@ -180,12 +180,21 @@ def run(command: click.Command) -> NoReturn:
             f"system said {error.strerror or error}; check the place and its permissions"
         )
         _give_up_stdout()
-        sys.exit(ExitCode.DISK_FULL if error.errno == errno.ENOSPC else ExitCode.FAILED)
+        sys.exit(_code_of(error))
     except Exception as error:  # noqa: BLE001 - the last resort, and it is told
         _tell_internal(error)
         _give_up_stdout()
         sys.exit(ExitCode.INTERNAL)
     sys.exit(int(result) if isinstance(result, int) else 0)
+
+
+def _code_of(error: OSError) -> ExitCode:
+    """Return 4 for a full disk, 2 for a place that this user may not use, else 1."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ExitCode.DISK_FULL
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ExitCode.USAGE
+    return ExitCode.FAILED
 
 
 def _sentence(error: click.ClickException) -> str:

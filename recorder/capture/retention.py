@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
+from recorder.capture.age import ages
 from recorder.capture.checkpoint import read_checkpoint
 from recorder.capture.digest import digest_of
 from recorder.capture.hold import only_one, remove_unheld
@@ -36,6 +37,9 @@ GRACE_S = 60.0
 
 
 _MOST_AT_ONCE = 16
+
+FEW = 16
+"""So many segments expire by the wall clock alone; more at once only if the data is as old."""
 
 PATIENCE_S = 5.0
 """How long to wait for another process that commits or deletes: it needs milliseconds."""
@@ -69,7 +73,8 @@ def expire(
     waits from before, and what a compaction has replaced.
 
     Args:
-        days: by the latest `ts_recv` in a segment; None: no limit.
+        days: by the latest `ts_recv` in a segment; where many would go at once, by the age that
+            the data itself shows. None: no limit.
         max_bytes: for sealed segments, checkpoints and journals together; None: no limit.
         now_ns: wall clock, ns.
         grace_s: how long files stay that are no longer listed.
@@ -79,7 +84,10 @@ def expire(
         retention = _Retention(path, now_ns)
         wanted = 0
         if days is not None:
-            wanted = retention.older_than(now_ns - int(days * NS_PER_DAY))
+            age_ns = int(days * NS_PER_DAY)
+            wanted = retention.older_than(now_ns - age_ns)
+            if wanted > FEW:
+                wanted = min(wanted, retention.aged(age_ns))
         reason = "days"
         if max_bytes is not None:
             above = retention.above(retention.total_bytes() - max_bytes)
@@ -170,6 +178,15 @@ class _Retention:
             if meta is None or meta.max_ts_recv >= ts:
                 break
             count += 1
+        return count
+
+    def aged(self, age_ns: int) -> int:
+        """Return how many of the oldest segments are that old by their data; looks at them all."""
+        count = len(self._current)
+        for age in ages(map(self._meta, reversed(self._current))):
+            if age > age_ns:
+                break
+            count -= 1
         return count
 
     def above(self, excess: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -152,3 +153,26 @@ def test_a_reader_that_has_enough_ends_any_command_quietly(arguments: str) -> No
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.EACCES, 2), (errno.EPERM, 2), (errno.EROFS, 2), (errno.ENOSPC, 4), (errno.EIO, 1)],
+)
+def test_what_the_system_refuses_has_its_exit_code(number: int, code: int) -> None:
+    """A place that this user may not use is the user's mistake; a medium that fails is not."""
+
+    program = (
+        "import click, errno, os, sys\n"
+        "from recorder.console import run\n"
+        "@click.command()\n"
+        "def refuse():\n"
+        f"    raise OSError({number}, os.strerror({number}), '/some/place')\n"
+        "run(refuse)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("error: expected to read or write /some/place")
+    assert done.stderr.count("\n") == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
+from recorder.capture.digest import FrameDigest
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.recover import recover
 from recorder.capture.verify import verify
@@ -108,13 +109,28 @@ def judge(path: Path, truth: Truth, *, at_least: int, is_clean: bool = False) ->
     before = compare(path, truth, ReadReport())
     expect(before.next_seq > at_least, f"unrecovered: {before.next_seq - 1} < {at_least}")
     verify(path)
-    recover(path)
+    digest = Capture(path).info().input_digest
+    report = recover(path)
     verdict = settled(path, truth)
+    expect(
+        digest is None or report.holes > 1 or digest == _digest_without(path, report.holes),
+        f"recovery of {report.frames} frames changed the digest by more than {report.holes} rows",
+    )
     expect(verdict.next_seq >= before.next_seq, "recovery lost what could be read before it")
     expect(verdict.next_seq > at_least, f"recovered: {verdict.next_seq - 1} < {at_least}")
     if is_clean:
         expect(not verdict.rows, f"a clean end, but {verdict.rows}")
     return verdict
+
+
+def _digest_without(path: Path, last: int) -> str:
+    """Return the digest of a capture but for its last rows, which recovery added."""
+    digest, held = FrameDigest(), []
+    for frame in Capture(path).frames():
+        held.append(frame)
+        if len(held) > last:
+            digest.update([held.pop(0)])
+    return digest.hexdigest()
 
 
 def settled(path: Path, truth: Truth) -> Verdict:

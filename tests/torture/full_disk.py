@@ -15,7 +15,9 @@ from typing import Any
 
 import msgspec
 
+from recorder.capture.backlog import FRAME_BYTES
 from tests.torture.checker import Wrong, expect, judge
+from tests.torture.kills import is_starved
 from tests.torture.receiver import Log
 from tests.torture.zygote import Experiment, Zygote
 
@@ -23,6 +25,10 @@ _SIZE = 64 << 20
 _RESERVE = 4 << 20
 MEMORY = 16 << 20
 """`wait_bytes` of the runs that are to overflow, the least there is."""
+RESUME_MS = 1_000.0
+"""After room returned, writing goes on within this; the recorder looks ten times a second."""
+_LONG_S = 12.0
+"""How long the sender goes on where memory is to overflow: long enough on a slow machine."""
 
 
 class Full(msgspec.Struct, kw_only=True):
@@ -89,7 +95,7 @@ def fill(zygote: Zygote, scratch: Path, *, seed: int, policy: str, overflow: boo
             "log": str(path),
             "seed": seed,
             "rate": 14_000 if overflow else 3_000,
-            "seconds": 4.0 if policy == "stop" else 3.5,
+            "seconds": _LONG_S if overflow else 4.0 if policy == "stop" else 3.5,
             "append": False,
             "options": options,
         }
@@ -110,6 +116,13 @@ def fill(zygote: Zygote, scratch: Path, *, seed: int, policy: str, overflow: boo
         lost = received + 1 - verdict.kept
         if policy != "stop":
             expect(verdict.declared == lost, f"{verdict.declared} declared, {lost} lost")
+            expect(
+                is_starved() or resumed is None or resumed <= RESUME_MS,
+                f"writing went on {resumed} ms after room returned, expected {RESUME_MS}",
+            )
+        if overflow:
+            expect(lost > 0, "nothing was dropped: the memory did not run over")
+            expect(all(row.cause == "disk full" for row in verdict.rows), f"{verdict.rows}")
         return Full(
             policy=policy,
             received=received + 1,
@@ -126,14 +139,20 @@ def fill(zygote: Zygote, scratch: Path, *, seed: int, policy: str, overflow: boo
 
 def _give_room(log: Log, filler: Path, rng: random.Random, overflow: bool) -> float:
     """Wait until nothing is written any more, then make room; return how long it took, ms."""
-    end = time.monotonic() + 20
+    begun = time.monotonic()
+    end = begun + 60
     seen, since = -1, time.monotonic()
     while time.monotonic() - since < 0.3 and time.monotonic() < end:
         written = log.marks()[1]
         if written != seen or written < 0:
             seen, since = written, time.monotonic()
         time.sleep(0.005)
-    time.sleep(2.4 if overflow else rng.random() * 0.5)
+    while overflow and time.monotonic() < begun + _LONG_S:
+        received, written, *_ = log.marks()
+        if (received - written) * FRAME_BYTES > MEMORY * 1.1:  # and the payloads beside
+            break
+        time.sleep(0.02)
+    time.sleep(rng.random() * 0.5)
     seen = log.marks()[1]
     filler.unlink()
     begun = time.monotonic()

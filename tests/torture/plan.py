@@ -25,6 +25,7 @@ from tests.torture import (
     kills,
     power,
     readers,
+    recorder_kills,
     stalls,
     sweep,
     traced_sweep,
@@ -207,7 +208,9 @@ def _errors(torture: Torture, result: Result) -> None:
 
 
 def _stalls(torture: Torture, result: Result) -> None:
-    call = torture.rng.choice(("fdatasync", "writev", "fsync"))
+    by_strace = not result.runs % 3 and tracing.why_not() is None
+    last = "fsync" if by_strace else "sync_directory"
+    call = torture.rng.choice(("fdatasync", "writev", last))
     seconds = torture.rng.choice((0.5, 1.5, 4.0))
     stall = stalls.stall(
         torture.zygote,
@@ -216,10 +219,22 @@ def _stalls(torture: Torture, result: Result) -> None:
         call=call,
         seconds=seconds,
         lasts=2.0 + seconds,
+        by_strace=by_strace,
     )
     result.lost(0)
-    result.worst("loop late ms", stall.loop_ms)
+    beside = "beside strace, " if by_strace else ""
+    result.worst(f"{beside}loop late ms", stall.loop_ms)
     result.worst("peak MB", stall.peak_mb)
+
+
+def _recorders(torture: Torture, result: Result) -> None:
+    deaths = recorder_kills.chain(
+        torture.scratch, seed=torture.seed(), kills=12, until=torture.until
+    )
+    result.runs += deaths.kills
+    result.worst("while starting, of a chain", deaths.while_starting)
+    result.worst("handed over by the venue, of a chain", deaths.handed)
+    result.worst("not stored, of a chain", deaths.cut)
 
 
 def _damage(torture: Torture, result: Result) -> None:
@@ -276,6 +291,7 @@ def _upkeep(torture: Torture, result: Result) -> None:
 GOALS = (
     Goal(number="1", title="SIGKILL under load, write-through", share=15, once=_kills({})),
     Goal(number="1", title="block journal, SIGKILL under load", share=15, once=_kills(kills.BLOCK)),
+    Goal(number="1", title="recorder record against a venue", share=8, once=_recorders),
     Goal(
         number="2",
         title="SIGKILL at every system call",
@@ -297,7 +313,7 @@ GOALS = (
         number="4", title="disk full, each policy", share=8, once=_full, why_not=full_disk.why_not
     ),
     Goal(number="5", title="EIO and ENOSPC at every call", share=8, once=_errors),
-    Goal(number="6", title="stalls of the disk", share=5, once=_stalls, why_not=_no_strace),
+    Goal(number="6", title="stalls of the disk", share=5, once=_stalls),
     Goal(number="7", title="damage at rest", share=6, once=_damage),
     Goal(number="11", title="readers meanwhile", share=5, once=_readers),
 )

@@ -15,9 +15,11 @@ import resource
 import socket
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recorder.capture.room import Disk
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.errors import RecorderError
 from recorder.frame import Frame, Kind
@@ -28,6 +30,24 @@ _ROW = struct.Struct("<qqqq")
 _WIRE = struct.Struct("<IBI")
 _ROWS = 1 << 18
 ROWS_AT = 4096
+
+
+class StallingDisk(Disk):
+    """A disk one of whose calls takes seconds: the thread that made it waits, and no other."""
+
+    def __init__(self, call: str, at: int, seconds: float) -> None:
+        self._left = at
+        self._seconds = seconds
+        setattr(self, call, self._stalling(getattr(self, call)))
+
+    def _stalling(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            self._left -= 1
+            if not self._left:
+                time.sleep(self._seconds)
+            return real(*arguments)
+
+        return call
 
 
 class Log:
@@ -188,11 +208,17 @@ def receive(
     seconds: float,
     append: bool,
     options: dict[str, Any],
+    stall: tuple[str, int, float] | None = None,
 ) -> str:
-    """Record from a sender process until it is done; the scenario of the kills."""
+    """Record from a sender process until it is done; the scenario of the kills.
+
+    Args:
+        stall: call of `Disk`, its number, seconds: that one takes so long.
+    """
     log = Log(log_path)
     options = {"segment_seconds": 0.25, **options}
-    with CaptureWriter(root, options=WriterOptions(**options), append=append) as writer:
+    disk = None if stall is None else StallingDisk(*stall)
+    with CaptureWriter(root, options=WriterOptions(**options), append=append, disk=disk) as writer:
         log.publish(writer.next_seq - 1, writer.written_seq, writer.durable_seq, 0, 0, 0)
         ours, theirs = socket.socketpair()
         if not os.fork():

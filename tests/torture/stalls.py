@@ -1,12 +1,15 @@
-"""Goal 6: a disk that stalls: strace delays the k-th fdatasync or writev by seconds.
+"""Goal 6: a disk that stalls: the k-th fdatasync or writev takes seconds.
 
-Responsible for the delay, and for how late the event loop of the recorder ran and how much memory
-it took meanwhile. Nothing is lost: a stall is shorter than the queue.
+Responsible for the delay (by strace, which slows every other system call of the recorder as well;
+or in the call itself, where nothing but the stall can make the event loop late), and for how late
+the event loop ran and how much memory the recorder took meanwhile. Nothing is lost: a stall is
+shorter than the queue.
 """
 
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +43,13 @@ def stall(
     rate: int = 2_000,
     lasts: float = 3.0,
     options: dict[str, Any] | None = None,
+    by_strace: bool = True,
 ) -> Stall:
-    """Record while one thread's k-th call of a name hangs; everything must be there in the end."""
+    """Record while one thread's k-th call of a name hangs; everything must be there in the end.
+
+    Args:
+        by_strace: else the call waits by itself, of `Disk`'s: fdatasync, writev, sync_directory.
+    """
     rng = random.Random(seed)
     root, path = scratch / "capture", scratch / "log"
     clear(root)
@@ -55,13 +63,15 @@ def stall(
         "append": False,
         "options": options or {},
     }
+    k = rng.randrange(2, 6)
+    if not by_strace:
+        arguments["stall"] = (call, k, seconds)
     try:
         pid = zygote.start(
             Experiment(scenario="receive", root=str(root), arguments=arguments, shim=False)
         )
-        k = rng.randrange(2, 6)
         delay = f"{call}:delay_enter={int(seconds * 1e6)}:when={k}"
-        with Tracer(pid, delay):
+        with Tracer(pid, delay) if by_strace else nullcontext():
             zygote.release()
             outcome = zygote.outcome()
         expect(outcome.status == 0, f"ended with {outcome.said}")

@@ -18,6 +18,7 @@ from tests.torture import (
     full_disk,
     kills,
     power,
+    recorder_kills,
     stalls,
     sweep,
     traced_sweep,
@@ -46,6 +47,12 @@ def strace() -> None:
 def test_1_killed_under_load(zygote: Zygote, tmp_path: Path, journal: dict[str, object]) -> None:
     for kill in kills.chain(zygote, tmp_path, seed=SEED, kills=3, options=dict(journal)):
         kills.hold_to_promise(kill, journal)
+
+
+def test_1_the_whole_recorder_killed(tmp_path: Path) -> None:
+    """`recorder record --append` against a venue, compared with what that one handed over."""
+    deaths = recorder_kills.chain(tmp_path, seed=SEED, kills=1)
+    assert deaths.stored > 0
 
 
 @pytest.mark.parametrize("kind", ["kill", "torn", "cut"])
@@ -131,6 +138,15 @@ def test_5_errors(
 
 def test_6_a_stalled_disk(zygote: Zygote, tmp_path: Path, strace: None) -> None:
     stall = stalls.stall(zygote, tmp_path, seed=SEED, call="fdatasync", seconds=0.6, lasts=1.0)
+    assert stall.received > 0
+    assert kills.is_starved() or stall.loop_ms < 300
+
+
+def test_6_a_disk_whose_call_stalls(zygote: Zygote, tmp_path: Path) -> None:
+    """Without strace, which would slow down all the rest."""
+    stall = stalls.stall(
+        zygote, tmp_path, seed=SEED, call="writev", seconds=0.6, lasts=1.0, by_strace=False
+    )
     assert stall.received > 0
     assert kills.is_starved() or stall.loop_ms < 300
 

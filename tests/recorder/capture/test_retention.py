@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recorder.capture import hold, layout
+from recorder.capture import hold, layout, retention
 from recorder.capture.digest import FrameDigest
 from recorder.capture.mark import Expired, read_mark
 from recorder.capture.reader import Capture, ReadReport
@@ -19,11 +19,13 @@ from recorder.capture.recover import recover
 from recorder.capture.retention import GRACE_S, expire, expire_oldest
 from recorder.capture.segment import SegmentReader
 from recorder.capture.verify import verify
+from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.clock import NS_PER_DAY, NS_PER_SECOND
 from recorder.errors import Damage
-from recorder.frame import Frame
+from recorder.frame import Frame, Kind
 
 NOW = 1_800_000_000 * NS_PER_SECOND
+START = 1_763_769_600 * NS_PER_SECOND
 LATER = NOW + int(GRACE_S + 1) * NS_PER_SECOND
 
 
@@ -106,6 +108,53 @@ def test_by_age(capture: tuple[Path, list[Frame]]) -> None:
     assert [item.segment for item in gone] == [0, 1]
     check(root, frames[200:])
     assert expire(root, days=2, now_ns=now, grace_s=0) == []
+
+
+def stamped(root: Path, stamps: list[tuple[int, int, bool]]) -> Path:
+    """Build segments of ten frames: wall clock (s), monotonic clock (s), a recorder starts."""
+    frames = []
+    for wall, mono, is_start in stamps:
+        for n in range(10):
+            kind = Kind.RUN if is_start and not n else Kind.TEXT
+            connection, payload = (-1, b"{}") if kind is Kind.RUN else (0, b"pong")
+            ts_recv = START + wall * NS_PER_SECOND + n
+            ts_mono = mono * NS_PER_SECOND + n
+            frames.append(Frame(len(frames), ts_recv, ts_mono, connection, kind, payload))
+    with CaptureWriter(root, options=WriterOptions(segment_seconds=30)) as writer:
+        writer.write(frames)
+    assert len(layout.list_sealed(root)) == len(stamps)
+    return root
+
+
+DAY_S = 86_400
+YEAR_S = 365 * DAY_S
+
+
+@pytest.mark.parametrize(
+    ("stamps", "goes"),
+    [
+        # The clock of the machine is set a year ahead while it records.
+        ([(n * 60 + (YEAR_S if n > 4 else 0), n * 60, n == 0) for n in range(8)], 0),
+        # … and between two runs: nobody knows, so no more than a day is believed.
+        ([(n * 60 + (YEAR_S if n > 4 else 0), n * 60, n in (0, 5)) for n in range(8)], 0),
+        # Days of data, in one run and in several, with another boot in between.
+        ([(n * DAY_S, n * DAY_S, n == 0) for n in range(8)], 5),
+        ([(n * DAY_S, n % 3 * DAY_S, n % 3 == 0) for n in range(8)], 5),
+    ],
+)
+def test_a_wrong_clock_does_not_let_everything_go(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stamps: list[tuple[int, int, bool]],
+    goes: int,
+) -> None:
+    monkeypatch.setattr(retention, "FEW", 0)
+    root = stamped(tmp_path / "c", stamps)
+    now = START + (stamps[-1][0] + 60) * NS_PER_SECOND
+    days = 2 + 3600 / DAY_S
+    assert len(expire(root, days=days, now_ns=now, grace_s=0)) == goes
+    later = now + YEAR_S * NS_PER_SECOND  # the clock jumps before the next frame is there
+    assert expire(root, days=days, now_ns=later, grace_s=0) == []
 
 
 def test_the_last_segment_stays(capture: tuple[Path, list[Frame]]) -> None:
