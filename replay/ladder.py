@@ -17,13 +17,9 @@ import msgspec
 from recorder.book import Book
 from recorder.capture.reader import Capture, ReadReport
 from recorder.clock import format_time
-from recorder.errors import UsageError
 from recorder.event import Level
-from recorder.frame import Kind
 
-_BEYOND = 1 << 62
 _BARS = " ▏▎▍▌▋▊▉█"
-_NAMES_TOLD = 12
 
 
 class Rung(msgspec.Struct, frozen=True):
@@ -81,7 +77,7 @@ def book_at(
     number: type = float,
     report: ReadReport | None = None,
 ) -> Book:
-    """Return the book of an instrument as it stood at an instant.
+    """Return `Capture.book_at` of a capture or its path: the book as it stood at an instant.
 
     Args:
         at: ns since the Unix epoch: after every frame received at or before it; None: after the
@@ -95,35 +91,7 @@ def book_at(
         Damage: something could not be read, and there is no `report`.
     """
     opened = capture if isinstance(capture, Capture) else Capture(capture)
-    seq = _after(opened, at, report)
-    books = opened.interpreter_before(seq, number, report=report).books
-    book = books.get(instrument, channel)
-    if book is not None:
-        return book
-    when = "at its end" if at is None else f"at {format_time(at)}"
-    wanted = f"{channel} {instrument}" if channel else instrument
-    held = list(dict.fromkeys(f"{item.channel} {item.instrument}" for item in books))
-    shown = ", ".join(held[:_NAMES_TOLD]) + (" …" if len(held) > _NAMES_TOLD else "")
-    raise UsageError(
-        f"expected a book of {wanted} in {opened.path} {when}, found "
-        f"{f'only {shown}' if held else 'no book at all: none was recorded before'}; "
-        f"`recorder info {opened.path}` lists channels and times"
-    )
-
-
-def _after(capture: Capture, at: int | None, report: ReadReport | None) -> int:
-    """Return the number of the first frame that is no part of the state asked for."""
-    if at is not None:
-        later = next(capture.frames(start=at + 1, report=report), None)
-        return _BEYOND if later is None else later.seq
-    starts = [0, *(source.first_seq for source in capture.snapshot().sealed)]
-    for first_seq in reversed(starts):
-        last = None
-        for batch in capture.batches(first_seq=first_seq, kinds=[Kind.TEXT], report=report):
-            last = batch.seq[-1]
-        if last is not None:
-            return last + 1
-    return _BEYOND
+    return opened.book_at(instrument, at, channel=channel, number=number, report=report)
 
 
 def ladder_of(book: Book, depth: int, *, at: int | None = None) -> Ladder:
@@ -159,15 +127,21 @@ def as_lines(ladder: Ladder, *, width: int = 80) -> list[tuple[str, str]]:
         Lines, each after its role: `title`, `head`, `ask`, `middle` or `bid`.
     """
     rungs = [*ladder.asks, *ladder.bids]
-    total = max([len("total"), *(len(rung.total) for rung in rungs)])
-    size = max([len("size"), *(len(rung.size) for rung in rungs)])
-    price = max([len("price"), *(len(rung.price) for rung in rungs)])
+    totals = _aligned([rung.total for rung in rungs])
+    sizes = _aligned([rung.size for rung in rungs])
+    prices = _aligned([rung.price for rung in rungs])
+    total = max([len("total"), *map(len, totals.values())])
+    size = max([len("size"), *map(len, sizes.values())])
+    price = max([len("price"), *map(len, prices.values())])
     orders = max([len("orders"), *(len(_orders(rung)) for rung in rungs)])
     largest = max((Decimal(rung.size) for rung in rungs), default=Decimal(0))
     room = max(width - (total + size + price + orders) - 9, 8)
 
     def line(rung: Rung) -> str:
-        cells = f"{rung.total:>{total}}  {rung.size:>{size}}  {rung.price:>{price}}"
+        cells = (
+            f"{totals[rung.total]:>{total}}  {sizes[rung.size]:>{size}}  "
+            f"{prices[rung.price]:>{price}}"
+        )
         share = Decimal(rung.size) / largest if largest else Decimal(0)
         return f"{cells}  {_orders(rung):>{orders}}  {_bar(float(share), room)}".rstrip()
 
@@ -237,6 +211,17 @@ def _rungs(levels: Sequence[Level[object]]) -> list[Rung]:
         total += Decimal(size)
         rungs.append(Rung(str(level.price), size, level.orders, format(total, "f")))
     return rungs
+
+
+def _aligned(numbers: Sequence[str]) -> dict[str, str]:
+    """Return each number with blanks behind it, so that decimal points stand in one column."""
+    behind = {number: len(number.partition(".")[2]) for number in numbers}
+    most = max(behind.values(), default=0)
+    # A number without a point leaves room for the point, too.
+    return {
+        number: number + " " * (most - places + (not places and most > 0))
+        for number, places in behind.items()
+    }
 
 
 def _orders(rung: Rung) -> str:

@@ -26,6 +26,7 @@ from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
 
 if TYPE_CHECKING:
+    from recorder.book import Book
     from recorder.capture.info import CaptureInfo
 
 __all__ = ["Capture", "Problem", "ReadReport"]
@@ -195,6 +196,32 @@ class Capture:
         from recorder.capture.checkpoint import interpreter_before
 
         return interpreter_before(self, seq, number, report=report)
+
+    def book_at(
+        self,
+        instrument: str,
+        at: int | None = None,
+        *,
+        channel: str | None = None,
+        number: type = float,
+        report: ReadReport | None = None,
+    ) -> Book:
+        """Return the order book of an instrument as it stood at an instant.
+
+        Args:
+            at: ns since the Unix epoch: after every frame received at or before it; None: after
+                the last message received (at the end of a recording its books end with their
+                connections).
+            channel: of this channel; None: the best there is (`recorder.book.PREFERENCE`).
+            number: type of prices and sizes: float, Decimal or str (as sent).
+            report: collects losses and damage met on the way.
+
+        Raises:
+            UsageError: no such book was held then. Damage: a part cannot be read; no `report`.
+        """
+        from recorder.capture.instant import book_at
+
+        return book_at(self, instrument, at, channel=channel, number=number, report=report)
 
     def info(self) -> CaptureInfo:
         """Count what the capture holds; reads metadata, and the journal at the end."""

@@ -67,7 +67,8 @@ def book_command(
     sequence gap, without a snapshot, connection closed) is shown, said, and ends with exit code 3.
     """
     report = ReadReport()
-    book = book_at(Capture(capture), instrument, at, channel=channel, number=str, report=report)
+    opened = Capture(capture)
+    book = book_at(opened, instrument, at, channel=channel, number=str, report=report)
     ladder = ladder_of(book, depth, at=at)
     if svg is not None:
         svg.write_text(as_svg(ladder), encoding="utf-8")
@@ -77,6 +78,8 @@ def book_command(
         elif svg is None:
             for role, line in as_lines(ladder, width=shutil.get_terminal_size().columns):
                 click.secho(line, **_STYLES[role])  # colours reach a terminal only
+    if at is not None and next(opened.frames(start=at, report=ReadReport()), None) is None:
+        say("note: the capture ends before that instant: this is the book at its end")
     if not ladder.is_whole:
         say("note: this book was not whole at that instant: do not trade on it")
     say_problems(report.problems, lost_rows=0, torn_tail=report.torn_tail)

@@ -125,5 +125,27 @@ def test_what_is_not_there_is_one_sentence_that_says_what_is(btc: Capture) -> No
     with pytest.raises(UsageError, match="found only books BTC-USDT, books5 BTC-USDT"):
         book_at(btc, "ETH-USDT")
     start = next(iter(btc.frames())).ts_recv
-    with pytest.raises(UsageError, match="no book at all"):
+    with pytest.raises(UsageError, match="it begins later"):
         book_at(btc, "BTC-USDT", start - NS_PER_SECOND)
+
+
+def test_decimal_points_stand_in_one_column(btc: Capture) -> None:
+    ladder = ladder_of(book_at(btc, "BTC-USDT", number=str), 10)
+    lines = [text for role, text in as_lines(ladder) if role in ("ask", "bid")]
+    rungs = [*reversed(ladder.asks), *ladder.bids]
+    assert len(lines) == len(rungs)
+    points = set()
+    for line, rung in zip(lines, rungs, strict=True):
+        assert rung.price in line
+        if "." in rung.price:
+            points.add(line.index(rung.price) + rung.price.index("."))
+    assert len(points) == 1
+
+
+def test_a_capture_gives_its_book_itself_and_an_end_is_told(btc: Capture) -> None:
+    at = next(btc.frames(first_seq=2_000)).ts_recv
+    ours, theirs = btc.book_at("BTC-USDT", at), book_at(btc.path, "BTC-USDT", at)
+    assert (ours.seq, ours.sides()) == (theirs.seq, theirs.sides())
+    code, _, talk = run(str(btc.path), "--instrument", "BTC-USDT", "--at", "2030-01-01T00:00:00Z")
+    assert code == ExitCode.LOSS
+    assert "the capture ends before that instant" in talk
