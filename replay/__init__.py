@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from replay.proof import prove as prove
     from replay.regression.checking import check as check
     from replay.regression.distillation import distill as distill
+    from replay.regression.recorded import assert_parses_as_recorded as assert_parses_as_recorded
     from replay.regression.surveying import census as census
     from replay.server import serve as serve
     from replay.simulator import simulate as simulate
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Controls": "replay.controls",
     "PlayReport": "replay.player",
+    "assert_parses_as_recorded": "replay.regression.recorded",
     "book_at": "replay.ladder",
     "census": "replay.regression.surveying",
     "check": "replay.regression.checking",

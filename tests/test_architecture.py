@@ -59,6 +59,7 @@ LAYERS = (
         ("rich", "msgspec", "duckdb"),
     ),
     Layer("replay.pytest_plugin", ("replay",), ("pytest",)),
+    Layer("replay.pytest_captures", ("recorder.capture",), ("pytest",)),
     Layer(
         "replay",
         (*BELOW_REPLAY, "replay"),

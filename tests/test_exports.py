@@ -15,9 +15,8 @@ RECORDER = [
     "RecorderError", "import_sessions", "parse", "record", "verify", "watch",
 ]  # fmt: skip
 REPLAY = [
-    "Controls", "PlayReport", "book_at", "census", "check", "connect", "distill", "play", "prove",
-    "query",
-    "refresh", "serve", "simulate",
+    "Controls", "PlayReport", "assert_parses_as_recorded", "book_at", "census", "check", "connect",
+    "distill", "play", "prove", "query", "refresh", "serve", "simulate",
 ]  # fmt: skip
 
 

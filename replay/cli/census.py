@@ -16,7 +16,8 @@ from recorder.console import TIME, print_json
 from recorder.errors import ExitCode
 from replay.cli.check import problem_lines, progress_of
 from replay.cli.selection import quiet_pipe
-from replay.regression.census import ChannelCensus, New
+from replay.regression.census import ChannelCensus
+from replay.regression.news import New
 from replay.regression.surveying import CensusReport, census
 
 _VALUES_SHOWN = 12

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
-from recorder.frame import KINDS, LABELS, Frame, Kind
+from recorder.frame import LABELS, Frame, Kind
 from recorder.okx.words import WORDS
 
 _FOLDED_MAX = 20_000
@@ -83,23 +82,6 @@ class ChannelCensus(msgspec.Struct):
     values: dict[str, dict[str, Sighting]] = msgspec.field(default_factory=dict)
     open_fields: list[str] = msgspec.field(default_factory=list)
     """Fields with more than `VALUES_MAX` different words: no enumerations."""
-
-
-class New(msgspec.Struct, frozen=True):
-    """Something that was not there before.
-
-    Attributes:
-        channel: of the message. what: `channel`, `field`, `type`, `value` or `shape`.
-        name: the path, `path: type`, `path = value`, or the shape's digest.
-    """
-
-    channel: str
-    what: str
-    name: str
-    count: int
-    first: int
-    last: int
-    first_seq: int
 
 
 class Survey(msgspec.Struct):
@@ -328,76 +310,3 @@ def is_word(value: Any, path: str, key: str, channel: str) -> bool:
     if " " in channel and key in _CONTROL_WORDS and len(value) <= _TEXT_MAX:
         return True
     return _NO_WORDS.search(key) is None and _WORD.fullmatch(value) is not None
-
-
-# --- what is new ------------------------------------------------------------------------------
-
-
-_OWN = tuple(LABELS[kind] for kind in KINDS if kind not in (Kind.TEXT, Kind.BINARY, Kind.REST))
-"""Rows of the recorder's own, and what it sent: never news of the venue."""
-
-
-def new_since(channels: dict[str, ChannelCensus], since: int) -> list[New]:
-    """Return what was first seen at or after a time; nothing where nothing is older."""
-    if all(channel.seen.first >= since for channel in channels.values()):
-        return []
-    return _telling(
-        new
-        for new in _everything(channels)
-        if new.first >= since and _is_first_told(new, channels[new.channel], since)
-    )
-
-
-def new_against(channels: dict[str, ChannelCensus], known: dict[str, ChannelCensus]) -> list[New]:
-    """Return what another census did not have."""
-    there = {(new.channel, new.what, new.name) for new in _everything(known)}
-    return _telling(
-        new
-        for new in _everything(channels)
-        if (new.channel, new.what, new.name) not in there
-        and (new.what == "channel" or new.channel in known)
-        and not (new.what == "value" and _path(new) in known[new.channel].open_fields)
-        and not (new.what == "type" and (new.channel, "field", _path(new)) not in there)
-    )
-
-
-def _path(new: New) -> str:
-    return new.name.split(" = ")[0] if new.what == "value" else new.name.split(": ")[0]
-
-
-def _telling(found: Iterable[New]) -> list[New]:
-    """Leave out what is ours, and shapes that a new field or type explains."""
-    news = [n for n in found if n.channel not in _OWN and not n.channel.startswith("sent ")]
-    explained = {(n.channel, n.first_seq) for n in news if n.what in ("field", "type")}
-    return [n for n in news if n.what != "shape" or (n.channel, n.first_seq) not in explained]
-
-
-def _is_first_told(new: New, channel: ChannelCensus, since: int) -> bool:
-    """A new channel is told as one, not field by field; a new field not type by type."""
-    if new.what == "channel":
-        return True
-    if channel.seen.first >= since:
-        return False
-    if new.what == "type":
-        return min(seen.first for seen in channel.fields[_path(new)].values()) < since
-    return True
-
-
-def _everything(channels: dict[str, ChannelCensus]) -> Iterator[New]:
-    for name, channel in channels.items():
-        yield _new(name, "channel", name, channel.seen)
-        for path, types in channel.fields.items():
-            whole = msgspec.structs.replace(min(types.values(), key=lambda seen: seen.first))
-            whole.count = sum(seen.count for seen in types.values())
-            yield _new(name, "field", path, whole)
-            for type_, seen in types.items():
-                yield _new(name, "type", f"{path}: {type_}", seen)
-        for path, values in channel.values.items():
-            for value, seen in values.items():
-                yield _new(name, "value", f"{path} = {value}", seen)
-        for shape, seen in channel.shapes.items():
-            yield _new(name, "shape", shape, seen)
-
-
-def _new(channel: str, what: str, name: str, seen: Sighting) -> New:
-    return New(channel, what, name, seen.count, seen.first, seen.last, seen.first_seq)

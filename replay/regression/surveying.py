@@ -15,8 +15,9 @@ import msgspec
 from recorder.capture.layout import CAPTURE_FILE
 from recorder.capture.reader import Capture, Problem, ReadReport
 from recorder.errors import ExitCode, UsageError
-from replay.regression.census import Census, ChannelCensus, New, new_against, new_since
+from replay.regression.census import Census, ChannelCensus
 from replay.regression.expectation import FILE, read_expectation
+from replay.regression.news import New, new_against, new_since
 
 Progress = Callable[[int], None]
 

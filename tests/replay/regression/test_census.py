@@ -18,8 +18,9 @@ from recorder.errors import UsageError
 from recorder.frame import Frame, Kind
 from replay.cli.census import census_command
 from replay.regression import census as module
-from replay.regression.census import Census, new_against, new_since
+from replay.regression.census import Census
 from replay.regression.checking import check
+from replay.regression.news import new_against, new_since
 from replay.regression.surveying import census
 from tests.replay.invented_session import Invented, write_capture
 
