@@ -1,6 +1,6 @@
 """News: what one census has that another one, or an earlier time, had not.
 
-Responsible for telling each new thing once, at its widest: a new channel as one, not field by field.
+Responsible for telling each new thing once, at its widest: a new channel as one, not by its fields.
 Refuses to look at frames: `replay.regression.census` does.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from recorder.frame import LABELS, Kind
+from recorder.frame import KINDS, LABELS, Kind
 from replay.regression.census import ChannelCensus, Sighting
 
 
