@@ -15,6 +15,7 @@ from recorder.book import Books
 from recorder.clock import Clock
 from recorder.errors import UsageError
 from recorder.event import Event
+from recorder.timers import Call, Timer
 
 
 class Context(Protocol):
@@ -28,6 +29,18 @@ class Context(Protocol):
     @property
     def books(self) -> Books:
         """Every live order book, already changed by the event in hand."""
+        ...
+
+    def at(self, time: int, call: Call) -> Timer:
+        """Call `call(context)` once, at a time, ns since the Unix epoch, in data time."""
+        ...
+
+    def after(self, delay: int, call: Call) -> Timer:
+        """Call `call(context)` once, `delay` ns of data time from now."""
+        ...
+
+    def every(self, interval: int, call: Call, *, start: int | None = None) -> Timer:
+        """Call `call(context)` every `interval` ns of data time, first at `start`, ns."""
         ...
 
 

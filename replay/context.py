@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from recorder.book import Book, Books
 from recorder.clock import DataClock
-from replay.timers import Call, Timer, Timers
+from recorder.timers import Call, Timer, Timers
 
 
 class PlayContext:
@@ -47,11 +47,11 @@ class PlayContext:
         Raises:
             UsageError: the time is no integer.
         """
-        return self.timers.set(time, call)
+        return self.timers.at(time, call)
 
     def after(self, delay: int, call: Call) -> Timer:
         """Call `call(context)` once, `delay` ns of data time from now."""
-        return self.timers.set(self.clock.now() + delay, call)
+        return self.timers.after(delay, call)
 
     def every(self, interval: int, call: Call, *, start: int | None = None) -> Timer:
         """Call `call(context)` every `interval` ns of data time.
@@ -62,8 +62,7 @@ class PlayContext:
         Raises:
             UsageError: the interval is not above 0, or no integer.
         """
-        first = self.clock.now() + interval if start is None else start
-        return self.timers.set(first, call, interval)
+        return self.timers.every(interval, call, start=start)
 
 
 class AllBooks(Books):

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from recorder.event import Event
 from recorder.frame import Frame
 from recorder.strategy import Handler
+from recorder.timers import TIMER_NOTE
 from replay.context import PlayContext
 from replay.feed import PLAYED
 from replay.source import Source
-from replay.timers import TIMER_NOTE
 
 NOTE = "raised by the strategy for"
 """How the note on an exception of a strategy begins; the event's type, seq and index follow."""

@@ -26,7 +26,7 @@ class Layer(NamedTuple):
 
 
 PURE = ("recorder.errors", "recorder.clock", "recorder.frame", "recorder.event")
-VOCABULARY = (*PURE, "recorder.book", "recorder.strategy")
+VOCABULARY = (*PURE, "recorder.book", "recorder.timers", "recorder.strategy")
 BELOW_REPLAY = (*VOCABULARY, "recorder.okx", "recorder.capture", "recorder.sinks")
 
 LAYERS = (
@@ -37,7 +37,8 @@ LAYERS = (
     Layer("recorder.frame", ("recorder.errors", "recorder.clock"), ("msgspec",)),
     Layer("recorder.event", PURE, ("msgspec",)),
     Layer("recorder.book", PURE, ("msgspec",)),
-    Layer("recorder.strategy", (*PURE, "recorder.book"), ("msgspec",)),
+    Layer("recorder.timers", ("recorder.errors", "recorder.clock"), ()),
+    Layer("recorder.strategy", (*PURE, "recorder.book", "recorder.timers"), ("msgspec",)),
     Layer("recorder.okx", VOCABULARY, ("msgspec",)),
     Layer("recorder.capture", (*VOCABULARY, "recorder.okx"), ("msgspec", "pyarrow", "zstandard")),
     Layer(

@@ -18,12 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PURE = (
     "recorder/errors.py", "recorder/clock.py", "recorder/frame.py", "recorder/book.py",
-    "recorder/strategy.py", "recorder/event", "recorder/okx",
+    "recorder/strategy.py", "recorder/timers.py", "recorder/event", "recorder/okx",
     "recorder/capture/digest.py", "recorder/capture/tally.py", "recorder/capture/batch.py",
     "recorder/capture/block.py", "recorder/capture/roll.py",
     "replay/context.py", "replay/difference.py", "replay/evidence.py", "replay/feed.py",
     "replay/ladder.py", "replay/lateness.py", "replay/merged.py", "replay/pace.py",
-    "replay/passage.py", "replay/pushdown.py", "replay/source.py", "replay/timers.py",
+    "replay/passage.py", "replay/pushdown.py", "replay/source.py",
     "replay/values.py", "replay/views.py", "replay/witness.py", "replay/market",
     "replay/simulator.py", "replay/simulated_session.py", "replay/scenario.py",
     "replay/server/switchboard.py", "replay/server/catalogue.py",

@@ -30,6 +30,7 @@ from recorder.event import Event, Lost
 from recorder.frame import NO_CONNECTION, Frame
 from recorder.okx.interpreter import Interpreter
 from recorder.strategy import Handler
+from recorder.timers import Timers
 
 QUEUE_BYTES = 64 << 20
 """Memory of the frames that may wait for a handler; the writer shares most of it."""
@@ -50,11 +51,14 @@ _TOLD_MAX = 5
 class HandlerContext:
     """What a handler is given beside the event; see `recorder.strategy.Context`."""
 
-    __slots__ = ("_clock", "_delivery")
+    __slots__ = ("_clock", "_delivery", "after", "at", "every")
 
-    def __init__(self, clock: DataClock, delivery: Delivery) -> None:
+    def __init__(self, clock: DataClock, delivery: Delivery, timers: Timers) -> None:
         self._clock = clock
         self._delivery = delivery
+        self.at = timers.at
+        self.after = timers.after
+        self.every = timers.every
 
     @property
     def clock(self) -> DataClock:
@@ -117,7 +121,8 @@ class Delivery:
         self._is_abandoned = self._is_dead = False
         self._interpreter = Interpreter()
         self._clock = DataClock()
-        self._context = HandlerContext(self._clock, self)
+        self._timers = Timers(self._clock)
+        self._context = HandlerContext(self._clock, self, self._timers)
         self._thread = threading.Thread(target=self._run, name="recorder-handler", daemon=True)
         # The socket reader must not wait 5 ms for the interpreter lock whenever the handler is
         # busy: its stamps would be late by as much.
@@ -251,13 +256,22 @@ class Delivery:
             )
 
     def _resume(self, item: _Resume) -> None:
+        self._pass_time(item.lost.ts_recv)  # with the books of the time before
         if item.state is not None:
             self._interpreter = Interpreter.restore(item.state)
-        self._clock.advance(item.lost.ts_recv)
         self._call(item.lost)
 
+    def _pass_time(self, ts_recv: int) -> None:
+        """Move data time on; timers that were due until then fire first, as in a replay."""
+        while ts_recv >= self._timers.due:
+            try:
+                self._timers.fire(ts_recv, self._context)
+            except BaseException as error:  # noqa: BLE001  # as of the handler itself
+                self._tell(error, "in a timer")
+        self._clock.advance(ts_recv)
+
     def _deliver(self, frame: Frame) -> None:
-        self._clock.advance(frame.ts_recv)
+        self._pass_time(frame.ts_recv)
         for event in self._interpreter.step(frame):
             self._call(event)
         self._taken += 1
@@ -267,14 +281,17 @@ class Delivery:
         try:
             self._handler(event, self._context)
         except BaseException as error:  # noqa: BLE001  # also SystemExit: it ends nothing here
-            self.errors += 1
-            if self.errors <= _TOLD_MAX:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                self._words.append(
-                    f"warning: a handler raised {type(error).__name__}: {error} "
-                    f"({where.filename}:{where.lineno}) at seq {event.seq}; "
-                    f"recording goes on"
-                )
+            self._tell(error, f"at seq {event.seq}")
+
+    def _tell(self, error: BaseException, when: str) -> None:
+        self.errors += 1
+        if self.errors <= _TOLD_MAX:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self._words.append(
+                f"warning: a handler raised {type(error).__name__}: {error} "
+                f"({where.filename}:{where.lineno}) {when}; "
+                f"recording goes on"
+            )
 
 
 def _size_of(frames: Sequence[Frame]) -> int:

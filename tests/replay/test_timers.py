@@ -15,10 +15,10 @@ from recorder.clock import DataClock
 from recorder.errors import UsageError
 from recorder.event import Event
 from recorder.frame import Frame, Kind
+from recorder.timers import NEVER, Timers
 from replay.context import PlayContext
 from replay.controls import Controls
 from replay.player import play
-from replay.timers import NEVER, Timers
 
 PUSH = b"pong"  # one event a frame
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from recorder.capture.digest import EventDigest
 from recorder.capture.reader import Capture
 from recorder.capture.writer import CaptureWriter, Loss
+from recorder.clock import DataClock
 from recorder.event import BookUpdate, Event, Lost, SequenceGap
 from recorder.frame import Frame, Kind
 from recorder.live import LinkOptions, delivery, record
@@ -22,6 +24,7 @@ from recorder.live.connection import Stamp
 from recorder.live.delivery import Delivery
 from recorder.live.pipeline import Pipeline
 from recorder.okx.interpreter import Interpreter
+from recorder.timers import Timers
 
 S = 1_000_000_000
 
@@ -104,6 +107,44 @@ def test_a_handler_sees_each_event_with_the_books_and_the_time_of_just_then() ->
         assert now == event.ts_recv
     assert (shell.delivery.lost, shell.delivery.errors) == (0, 0)
     assert shell.delivery.take_words() == []
+
+
+def test_timers_fire_live_as_they_do_in_a_replay() -> None:
+    class Strategy:
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
+
+        def on_event(self, event: Event, context: Any) -> None:
+            if not self.seen:
+                context.every(3 * S // 2, self.tick)
+                context.at(4 * S, lambda _: 1 / 0)
+            self.seen.append((event.seq, context.clock.now()))
+
+        def tick(self, context: Any) -> None:
+            self.seen.append(("tick", context.clock.now(), state(context.books)))
+
+    live, replayed = Strategy(), Strategy()
+    shell = Offerer(live.on_event)
+    frames = [frame(seq) for seq in range(20)]
+    for item in frames:
+        shell.offer(item)
+    shell.delivery.wait()
+    assert shell.delivery.errors == 1
+    (word,) = shell.delivery.take_words()
+    assert "raised ZeroDivisionError" in word
+    assert "in a timer; recording goes on" in word
+    interpreter, clock = Interpreter(), DataClock()
+    timers = Timers(clock)
+    context = SimpleNamespace(
+        clock=clock, books=interpreter.books, every=timers.every, at=lambda *_: None
+    )
+    for item in frames:
+        timers.fire(item.ts_recv, context)
+        clock.advance(item.ts_recv)
+        for event in interpreter.step(item):
+            replayed.on_event(event, context)
+    assert live.seen == replayed.seen
+    assert sum(item[0] == "tick" for item in live.seen) == 12
 
 
 def test_what_a_slow_handler_misses_is_one_lost_and_the_books_are_right_after_it() -> None:

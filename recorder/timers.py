@@ -69,6 +69,19 @@ class Timers:
         """How many timers wait to fire."""
         return sum(not timer.is_cancelled for _, _, timer in self._heap)
 
+    def at(self, time: int, call: Call) -> Timer:
+        """Call `call(context)` once, at a time, ns; one that has passed: before the next frame."""
+        return self.set(time, call)
+
+    def after(self, delay: int, call: Call) -> Timer:
+        """Call `call(context)` once, `delay` ns from now."""
+        return self.set(self._clock.now() + delay, call)
+
+    def every(self, interval: int, call: Call, *, start: int | None = None) -> Timer:
+        """Call `call(context)` every `interval` ns, first at `start`, else an interval from now."""
+        first = self._clock.now() + interval if start is None else start
+        return self.set(first, call, interval)
+
     def set(self, due: int, call: Call, interval: int | None = None) -> Timer:
         """Set a timer; one due in the past fires before the next frame.
 
