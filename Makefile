@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= 2
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
-.PHONY: help run test test-floors lint types bench bench-memory soak torture test-clients docs datasets clean
+.PHONY: help run test test-floors lint types bench bench-memory soak fuzz torture test-clients docs datasets clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-memory: $(VENV)/.installed ## pass millions of frames through and watch th
 
 soak: $(VENV)/.installed-dev ## record from a faulty venue and check that nothing is lost (SOAK_SECONDS=600 SOAK_SEED=…)
 	$(BIN)/python -m tests.soak
+
+fuzz: $(VENV)/.installed ## any bytes into parser, interpreter, journal and sealed readers (FUZZ_SECONDS=60 FUZZ_SEED=0)
+	$(BIN)/python -m tests.fuzz
 
 torture: $(VENV)/.installed ## kill, cut the power, fill the disk, flip bits (TORTURE_MINUTES=20 TORTURE_SEED=0)
 	$(BIN)/python -m tests.torture
