@@ -49,8 +49,13 @@ _TOLD_MAX = 5
 
 
 class HandlerContext:
-    """What a handler is given beside the event; see `recorder.strategy.Context`."""
+    """What a handler is given beside the event; see `recorder.strategy.Context`.
 
+    Attributes:
+        restarts: 0: unlike a replay, what is live never begins anew.
+    """
+
+    restarts = 0
     __slots__ = ("_clock", "_delivery", "after", "at", "every")
 
     def __init__(self, clock: DataClock, delivery: Delivery, timers: Timers) -> None:
