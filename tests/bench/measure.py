@@ -26,6 +26,7 @@ from recorder.okx.pushes import shape_of
 from recorder.okx.route import is_push, route
 from replay.player import play
 from replay.simulator import simulate
+from tests.bench.serving import serving
 
 ROUNDS = 5
 CHANNELS = ("books", "trades", "bbo-tbt", "tickers", "books5", "candle1m")
@@ -268,5 +269,6 @@ JOBS: dict[str, Callable[[Corpus], list[Figure]]] = {
     "parsing": parsing,
     "replaying": replaying,
     "recording": recording,
+    "serving": serving,
     "sizes": sizes,
 }
