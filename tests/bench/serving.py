@@ -106,7 +106,7 @@ def _cut(corpus: Corpus, last_seq: int) -> Path:
 
 def _timed(command: list[str], count: int, request: bytes) -> float:
     """Start a server, point the clients at it, return what they measured."""
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=None)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert server.stdout is not None
         line = server.stdout.readline().decode().strip()
