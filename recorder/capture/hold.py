@@ -54,11 +54,15 @@ _OFD_SETLK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
 _FLOCK = struct.Struct("hhqqi4x")
 
 
-def _lock_name(fd: int, kind: int, path: str) -> bool:
-    """Lock (or unlock) what stands for a sealed file: a byte far behind the end of `capture.json`.
+_SEQ_AT = 1 << 61
+"""Bytes from here on stand for numbers of frames: for files that have no name yet."""
 
-    Its offset is the number that the first 15 digits of the hash in the file's name are. The lock
-    belongs to the open descriptor, not to the process (Linux, "open file description locks").
+
+def _lock(fd: int, kind: int, offset: int, length: int = 1) -> bool:
+    """Lock (or unlock) bytes far behind the end of `capture.json`; length 0: all from there on.
+
+    The lock belongs to the open descriptor, not to the process (Linux, "open file description
+    locks").
 
     Returns:
         Whether the file system has such locks.
@@ -68,9 +72,8 @@ def _lock_name(fd: int, kind: int, path: str) -> bool:
     """
     if _OFD_SETLK is None:
         return False
-    offset = int(path.rpartition("-")[2].partition(".")[0][:15], 16)
     try:
-        fcntl.fcntl(fd, _OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
+        fcntl.fcntl(fd, _OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, offset, length, 0))
     except BlockingIOError:
         raise
     except PermissionError as error:  # what POSIX also allows for "somebody has it"
@@ -80,6 +83,11 @@ def _lock_name(fd: int, kind: int, path: str) -> bool:
     return True
 
 
+def _offset_of(path: str) -> int:
+    """Return the byte that stands for a sealed file: the first 15 digits of its name's hash."""
+    return int(path.rpartition("-")[2].partition(".")[0][:15], 16)
+
+
 class Hold:
     """Shared locks on sealed files: none of them is deleted until this is closed or has lapsed.
 
@@ -87,13 +95,20 @@ class Hold:
 
     Args:
         paths: of sealed files, relative to the capture.
+        from_seq: also all that hold this number or a later one, whatever they will be called.
         lapse_s: without `renew` for so long (at most twice that) everything is let go; None: never.
     """
 
     def __init__(
-        self, root: Path, paths: Iterable[str] = (), *, lapse_s: float | None = None
+        self,
+        root: Path,
+        paths: Iterable[str] = (),
+        *,
+        from_seq: int | None = None,
+        lapse_s: float | None = None,
     ) -> None:
         self._root = root
+        self._from_seq = from_seq
         self._lapse_s = lapse_s
         self._paths = dict.fromkeys(paths)
         self._fds: list[int] = []
@@ -105,7 +120,9 @@ class Hold:
     def _take(self) -> None:
         self._fds.append(os.open(self._root / layout.CAPTURE_FILE, os.O_RDONLY | os.O_CLOEXEC))
         for path in self._paths:
-            self._lock_one(path)
+            self._lock_bytes(_offset_of(path))
+        if self._from_seq is not None:
+            self._lock_bytes(_SEQ_AT + self._from_seq, 0)
         if self._lapse_s is not None:
             self._is_used = False
             self._arm(self._lapse_s)
@@ -115,9 +132,9 @@ class Hold:
         self._timer.daemon = True
         self._timer.start()
 
-    def _lock_one(self, path: str) -> None:
+    def _lock_bytes(self, offset: int, length: int = 1) -> None:
         with suppress(BlockingIOError):  # it is being deleted: whoever opens it finds it gone
-            if _lock_name(self._fds[0], fcntl.F_RDLCK, path) or len(self._fds) > 1:
+            if _lock(self._fds[0], fcntl.F_RDLCK, offset, length) or len(self._fds) > 1:
                 return
             self._fds.append(os.open(self._root, os.O_RDONLY | os.O_CLOEXEC))
             with suppress(OSError):
@@ -140,11 +157,11 @@ class Hold:
                 self._paths.pop(path, None)
                 if self._fds:
                     with suppress(BlockingIOError):
-                        _lock_name(self._fds[0], fcntl.F_UNLCK, path)
+                        _lock(self._fds[0], fcntl.F_UNLCK, _offset_of(path))
             for path in more:
                 self._paths[path] = None
                 if self._fds:
-                    self._lock_one(path)
+                    self._lock_bytes(_offset_of(path))
 
     def lapse(self) -> None:
         """Let go, unless it was used since the last look."""
@@ -221,14 +238,20 @@ class ReadAhead:
 
 
 def hold_snapshot(capture: Capture, *, lapse_s: float | None = None) -> tuple[Snapshot, Hold]:
-    """Return a snapshot and the hold on its sealed files: all of them are there."""
+    """Return a snapshot and the hold on its files: all of them are there.
+
+    What is a journal in it may be sealed, joined and expired before it is read: it is held by its
+    numbers.
+    """
     fd = os.open(capture.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_SH)  # whoever deletes holds it for one unlink
         snapshot = capture.snapshot()
         paths = [source.path for source in snapshot.sealed]
-        return snapshot, Hold(capture.path, paths, lapse_s=lapse_s)
+        last_seq = max((s.last_seq for s in snapshot.sealed), default=snapshot.first_seq - 1)
+        from_seq = last_seq + 1 if snapshot.journals else None
+        return snapshot, Hold(capture.path, paths, from_seq=from_seq, lapse_s=lapse_s)
     finally:
         os.close(fd)
 
@@ -253,7 +276,9 @@ def remove_unheld(root: Path, path: str, *more: Path, is_urgent: bool = False) -
         if not is_urgent:
             with suppress(PermissionError):
                 locks.append(os.open(root / layout.CAPTURE_FILE, os.O_RDWR | os.O_CLOEXEC))
-                _lock_name(locks[-1], fcntl.F_WRLCK, path)
+                _lock(locks[-1], fcntl.F_WRLCK, _offset_of(path))
+                first, last = map(int, path.rpartition("/")[2].split("-")[1:3])
+                _lock(locks[-1], fcntl.F_WRLCK, _SEQ_AT + first, last - first + 1)
         for other in (*more, file):  # the file last: while it is there, this is tried again
             other.unlink(missing_ok=True)
         layout.fsync_directory(file.parent)

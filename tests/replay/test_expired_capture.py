@@ -13,6 +13,8 @@ from recorder.capture.compact import compact
 from recorder.capture.reader import Capture
 from recorder.capture.retention import expire, expire_oldest
 from recorder.capture.slice import slice_capture
+from recorder.capture.writer import CaptureWriter, WriterOptions
+from recorder.frame import Frame, Kind
 from replay import connect, play, refresh, sql
 from replay.simulator import simulate
 from replay.sql import query
@@ -131,3 +133,26 @@ def test_a_connection_that_nobody_uses_lets_go_and_says_so(
     refresh(connection)
     assert connection.execute(question).fetchall()
     connection.close()
+
+
+def test_what_was_a_journal_is_held_by_its_numbers(tmp_path: Path) -> None:
+    """Sealed, joined and expired after a connection has listed it: it can be read all the same."""
+    root = tmp_path / "c"
+    with CaptureWriter(root, options=WriterOptions(segment_seconds=1)) as writer:
+        for seq in range(40):
+            writer.write([Frame(seq, NOW + seq * 10**8, seq * 10**8, 0, Kind.TEXT, b"pong")])
+        writer.flush(60)
+        connection = connect(root)
+        ((count,),) = connection.execute("SELECT count(*) FROM frames").fetchall()
+        assert count == 40
+    compact(root, clock=lambda: NOW, sleep=lambda _: None, grace_s=0.0, span_s=3600.0)
+    with CaptureWriter(root, append=True) as writer:
+        writer.write([Frame(40, NOW + 10**10, 10**10, 0, Kind.TEXT, b"pong")])
+    expire(root, max_bytes=1, now_ns=NOW, grace_s=0.0)
+    expire(root, max_bytes=1, now_ns=NOW, grace_s=0.0)
+    assert next(Capture(root).frames()).seq == 40
+    assert connection.execute("SELECT count(*) FROM frames").fetchall() == [(40,)]
+    connection.close()
+    del connection
+    expire(root, max_bytes=1, now_ns=NOW, grace_s=0.0)
+    assert len(layout.list_all_sealed(root)) == 1

@@ -263,7 +263,7 @@ def _damage(torture: Torture, result: Result) -> None:
 def _readers(torture: Torture, result: Result) -> None:
     left = max(torture.until - time.monotonic(), 4.0)
     reading = readers.read_meanwhile(
-        torture.zygote, torture.scratch, seed=torture.seed(), seconds=min(left * 0.7, 60.0)
+        torture.zygote, torture.scratch, seed=torture.seed(), seconds=min(left * 0.95, 600.0)
     )
     result.lost(0)
     for name in ("scans", "queries", "joined", "expired", "sealers_killed"):

@@ -27,7 +27,7 @@ from tests.torture.checker import Wrong, expect
 from tests.torture.kills import sealers_of
 from tests.torture.receiver import Log
 from tests.torture.shim import clear
-from tests.torture.zygote import Experiment, Zygote
+from tests.torture.zygote import PATIENCE_S, Experiment, Zygote
 
 
 class Reading(msgspec.Struct, kw_only=True):
@@ -126,7 +126,13 @@ def read_meanwhile(
         "options": {"segment_seconds": 0.12},
     }
     pid = zygote.start(
-        Experiment(scenario="receive", root=str(root), arguments=arguments, shim=False)
+        Experiment(
+            scenario="receive",
+            root=str(root),
+            arguments=arguments,
+            shim=False,
+            patience_s=2 * seconds + PATIENCE_S,  # at the end it seals what has piled up
+        )
     )
     zygote.release()
     while log.marks()[1] < 0:

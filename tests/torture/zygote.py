@@ -39,6 +39,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault = Fault()
     shim: bool = True
     paused: bool = False
+    patience_s: float = PATIENCE_S
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -228,7 +229,7 @@ def main() -> None:
             sys.stdin.buffer.readline()
         os.write(writing, b"g")
         os.close(writing)
-        status = _wait(pid, PATIENCE_S)
+        status = _wait(pid, experiment.patience_s)
         sys.stdout.buffer.write(msgspec.json.encode(marks.outcome(status)) + b"\n")
         sys.stdout.buffer.flush()
 
