@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= 2
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
-.PHONY: help run test test-floors lint types bench bench-memory soak fuzz torture test-clients docs datasets clean
+.PHONY: help run test test-floors lint types bench bench-memory bench-seek soak fuzz torture test-clients docs datasets clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: $(VENV)/.installed ## measure speed and size as ratios in one run (BENCH_
 
 bench-memory: $(VENV)/.installed ## pass millions of frames through and watch the memory (BENCH_FRAMES=10000000)
 	$(BIN)/python -m tests.bench.memory
+
+bench-seek: $(VENV)/.installed ## seek to random instants of ten million frames (BENCH_FRAMES=10000000)
+	$(BIN)/python -m tests.bench.seeking
 
 soak: $(VENV)/.installed-dev ## record from a faulty venue and check that nothing is lost (SOAK_SECONDS=600 SOAK_SEED=…)
 	$(BIN)/python -m tests.soak
