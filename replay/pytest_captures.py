@@ -1,7 +1,7 @@
 """pytest plugin: captures as fixtures, to test a parser or a client against real traffic.
 
-Responsible for the fixture `capture`, the marker `capture` and the ini option `captures`. Refuses to
-load anything of the recorder before a test asks for a capture.
+Responsible for the fixture `capture`, the marker `capture` and the ini option `captures`. Refuses
+to load anything of the recorder before a test asks for a capture.
 
     # pytest.ini: captures = tests/captures/*
     def test_my_parser(capture):                  # once for each capture

@@ -136,6 +136,26 @@ class CandleRow(Struct, Generic[N], gc=False, array_like=True, forbid_unknown_fi
     confirm: Literal["0", "1"] | None
 
 
+class CandleRow2022(Struct, Generic[N], gc=False, array_like=True, forbid_unknown_fields=True):
+    """`candle*` of 2022: seven columns."""
+
+    ts: Milliseconds
+    open: N | None
+    high: N | None
+    low: N | None
+    close: N | None
+    volume: N | None
+    volume_ccy: N | None
+
+    @property
+    def volume_quote(self) -> None:
+        """Not sent then."""
+
+    @property
+    def confirm(self) -> None:
+        """Not sent then."""
+
+
 class PriceCandleRow(Struct, Generic[N], gc=False, array_like=True, forbid_unknown_fields=True):
     """`mark-price-candle*` and `index-candle*` of today: six columns, no volumes."""
 

@@ -22,6 +22,7 @@ still a push: `Data`. Only what is no push of a channel at all is `Unrecognized`
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -41,6 +42,7 @@ from recorder.okx.lenient import (
 from recorder.okx.pushes import SHAPES, instrument_row_type, instrument_update, shape_of
 from recorder.okx.responses import UNREADABLE, unrecognized
 from recorder.okx.shape import NS, Handle, Shape
+from recorder.okx.versions import earlier_versions
 
 PARSER_VERSION = 3
 """Raised whenever the same frame gives other events than before."""
@@ -93,7 +95,11 @@ class Parser:
         push = shape.push(WIRE_NUMBERS[number])
         lenient = lenient_decoder(push, shape, number)
         first = sparse_decoder(lenient) if shape.is_sparse else fast_decoder(push, number)
-        self._fast[channel.encode()] = shape.reading(first)
+        handle = shape.reading(first)
+        for version in reversed(earlier_versions(channel)):
+            earlier = shape.reading(fast_decoder(version.push(WIRE_NUMBERS[number]), number))
+            handle = _by_date(version.until, earlier, handle)
+        self._fast[channel.encode()] = handle
         self._lenient[channel] = shape.reading(lenient)
 
     def _compile(self) -> Callable[[Frame], list[Event]]:
@@ -181,6 +187,18 @@ class Parser:
                     continue
                 events.append(instrument_update(frame, len(events), typed))
         return events
+
+
+def _by_date(until: int, earlier: Handle, later: Handle) -> Handle:
+    """Return what reads frames received before `until` in their earlier layout first."""
+
+    def handle(frame: Frame, payload: bytes) -> list[Event]:
+        if frame.ts_recv < until:
+            with suppress(*UNREADABLE):
+                return earlier(frame, payload)
+        return later(frame, payload)
+
+    return handle
 
 
 def _data(

@@ -1,4 +1,4 @@
-"""`make fuzz`: every target for a while (FUZZ_SECONDS=60 FUZZ_SEED=0, FUZZ_TARGETS=parse,sealed)."""
+"""`make fuzz`: each target for a while (FUZZ_SECONDS=60 FUZZ_SEED=0 FUZZ_TARGETS=parse,sealed)."""
 
 from __future__ import annotations
 
