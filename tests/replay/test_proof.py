@@ -108,7 +108,7 @@ def test_a_play_that_differs_is_found(btc: Path, monkeypatch: pytest.MonkeyPatch
     def forgetful(capture: Capture, seq: int, *_: object) -> Interpreter:
         return Forgetful()
 
-    monkeypatch.setattr("replay.player.interpreter_before", forgetful)
+    monkeypatch.setattr("replay.source.interpreter_before", forgetful)
     report = few(btc)
     names = [check.name for check in report.checks if check.ok is False]
     assert names[:2] == ["played at max", "played at a speed"]
