@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
 .PHONY: help run test test-floors lint types bench bench-memory bench-seek soak fuzz torture test-clients docs datasets clean

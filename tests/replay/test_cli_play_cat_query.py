@@ -54,6 +54,7 @@ def replay(
         capture_output=True,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        timeout=120,
     )
     if code is not None:
         assert done.returncode == code, done.stderr.decode()
