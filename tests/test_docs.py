@@ -63,7 +63,7 @@ def test_readme_commands_run(language: str, code: str, tmp_path: Path) -> None:
         cwd=tmp_path,
         env=environment,
         capture_output=True,
-        timeout=100,
+        timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip(), "a command of the README prints something"

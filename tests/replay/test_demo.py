@@ -22,7 +22,7 @@ def demo(*arguments: object, columns: int = 80) -> subprocess.CompletedProcess[s
         [sys.executable, "-m", "replay", "demo", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         env={**os.environ, "COLUMNS": str(columns)},
     )
 
