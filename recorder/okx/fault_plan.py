@@ -17,6 +17,8 @@ from recorder.okx.exchange import Reply
 from recorder.okx.fault_chance import Chance
 from recorder.okx.faults import Fault, Scenario
 
+_MADE_MAX = 100_000
+
 
 class SendBinary(msgspec.Struct, frozen=True):
     """Send this binary message."""
@@ -87,7 +89,8 @@ class Faults:
     """A scenario in the course of happening, shared by all connections of a venue.
 
     Attributes:
-        made: what has happened so far, oldest first.
+        made: what has happened so far, oldest first; no longer than a person may read.
+        counts: how often each kind has happened.
         version: rises whenever a fault is added or used up: lists made of `among` are old then.
         chance: the dice of faults with a `p`.
     """
@@ -95,6 +98,7 @@ class Faults:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.made: list[Made] = []
+        self.counts: dict[str, int] = {}
         self.version = 0
         self.chance = Chance(scenario.seed or 0)
         self._begun_ns: int | None = None
@@ -162,7 +166,9 @@ class Faults:
         self.version += 1
         left = self._left[index]
         self._left[index] = None if left is None else left - 1
-        self.made.append(made)
+        self.counts[made.fault] = self.counts.get(made.fault, 0) + 1
+        if len(self.made) < _MADE_MAX:
+            self.made.append(made)
 
 
 def subject_of(argument: Mapping[str, Any]) -> tuple[str, str]:

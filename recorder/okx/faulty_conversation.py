@@ -136,6 +136,11 @@ class FaultyConversation:
                 actions += self._happen(fault, now_ns)
         return self._out(actions, now_ns)
 
+    @property
+    def held(self) -> int:
+        """How much is held back, or waits for its time."""
+        return len(self._held) + len(self._later)
+
     def tick(self, now_ns: int) -> list[Action]:
         """Do what has become due."""
         if self.is_over:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import click
 
+from recorder.capture.reader import Capture
 from recorder.console import TIME, print_json, say
 from recorder.errors import UsageError
 from replay.cli.accounts import login_of
+from replay.cli.faults import FAULT, SCENARIO, SEED, check_names, read_faults
 from replay.server import AT_END, ServeReport, serve
 from replay.server.tls import kept_pair, load_pair
 
@@ -110,6 +112,9 @@ from replay.server.tls import kept_pair, load_pair
     metavar="BYTES",
     help="Longest request; a longer one closes the connection with 1009.",
 )
+@FAULT
+@SCENARIO
+@SEED
 @click.option("--json", "as_json", is_flag=True, help="Print the address, then a report, as JSON.")
 def serve_command(
     capture: str,
@@ -133,6 +138,9 @@ def serve_command(
     max_clients: int,
     max_subscriptions: int,
     max_message: int,
+    faults: tuple[str, ...],
+    scenario: Path | None,
+    seed: int | None,
     as_json: bool,
 ) -> None:
     """Serve CAPTURE over WebSockets as OKX would: any unmodified v5 client can connect.
@@ -140,6 +148,8 @@ def serve_command(
     Prints the base address first; `/public`, `/business` and `/private` are appended to it.
     """
 
+    wrong = read_faults(faults, scenario, seed)
+    check_names([Capture(capture)], wrong)
     tls = _tls_of(host, tls_cert, tls_key, is_own=own_tls)
 
     async def run() -> ServeReport:
@@ -166,6 +176,7 @@ def serve_command(
             tls=tls,
             reproduce=reproduce,
             retime=retime,
+            faults=wrong,
             log=say,
         ) as server:
             _announce(server.url, server.arguments, as_json=as_json)
@@ -218,4 +229,7 @@ def _tell(report: ServeReport, tell: Callable[[str], None]) -> None:
         parts.append(f"speed {report.achieved_speed:.3f}, at most {report.max_lag_ms:.1f} ms late")
     if report.too_slow:
         parts.append(f"{report.too_slow} clients closed as too slow")
+    if report.faults:
+        made = ", ".join(f"{fault} {count:,}" for fault, count in sorted(report.faults.items()))
+        parts.append(f"faults made: {made}")
     tell("; ".join(parts))

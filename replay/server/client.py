@@ -33,6 +33,7 @@ class Client:
         self.endpoint = endpoint
         self.conversation = conversation
         self._dress = dress
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def unsent(self) -> int:
@@ -53,6 +54,10 @@ class Client:
                 await self.socket.close(code, reason)
                 return
         self.drop()
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """Close without waiting for it."""
+        self._closing = asyncio.create_task(self.cut_off(code, reason))
 
     def drop(self) -> None:
         """Cut the connection without a word: the client sees 1006."""

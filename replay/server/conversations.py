@@ -64,6 +64,8 @@ class Conversations:
         self._playback = playback
         self._controls = controls
         self._clients = clients
+        self._wire_faults = playback.wire_faults
+        self._wire_faults.bind(self._turn, playback.board.forget)
         self._counts = ChannelCounts()
         self._log = log
 
@@ -83,6 +85,7 @@ class Conversations:
         )
         dress = self._playback.dress if self._settings.retime else None
         client = Client(socket, endpoint, conversation, dress)
+        talk = self._wire_faults.begin(client)
         self._clients[client] = None
         self._log(f"a client connected to {endpoint}, {len(self._clients)} in all")
         try:
@@ -90,12 +93,17 @@ class Conversations:
                 text = await socket.recv(decode=False)
                 if not self._catalogue.is_complete:
                     await self._until_known(endpoint, text)
-                for reply in conversation.receive(text, time.monotonic_ns(), time.time_ns()):
+                now, wall = time.monotonic_ns(), time.time_ns()
+                if self._wire_faults.is_any:
+                    self._wire_faults.carry_out(client, talk.receive(text, now, wall))
+                    continue
+                for reply in conversation.receive(text, now, wall):
                     await self._obey(client, reply)
         except ConnectionClosed:
             pass
         finally:
             self._clients.pop(client, None)
+            self._wire_faults.end(client)
             board.forget(client)
             conversation.end()
             self._log(f"a client left {endpoint}, {len(self._clients)} remain")
@@ -103,14 +111,19 @@ class Conversations:
     async def _obey(self, client: Client, reply: Reply) -> None:
         if isinstance(reply, Send):
             client.push(reply.payload)
-        elif isinstance(reply, Started):
-            self._playback.board.subscribe(client, reply.argument)
-            self._playback.look_back()
-            self._count_subscribers()
-        elif isinstance(reply, Stopped):
-            self._playback.board.unsubscribe(client, reply.argument)
         elif isinstance(reply, Close):
             await client.socket.close(reply.code, reply.reason)
+        else:
+            self._turn(client, reply)
+
+    def _turn(self, client: Client, reply: Started | Stopped) -> None:
+        """Begin or end an argument of a client."""
+        if isinstance(reply, Stopped):
+            self._playback.board.unsubscribe(client, reply.argument)
+            return
+        self._playback.board.subscribe(client, reply.argument)
+        self._playback.look_back()
+        self._count_subscribers()
 
     def _needs_login(self, argument: Mapping[str, Any]) -> bool:
         """Say whether an argument wants a login: all that is about an account.

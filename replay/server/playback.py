@@ -37,6 +37,7 @@ from replay.server.settings import Settings
 from replay.server.shift import NowShift
 from replay.server.survey import last_pushes_before
 from replay.server.switchboard import Switchboard
+from replay.server.wire_faults import WireFaults
 from replay.steering import Steering
 
 _PLAYED = tuple(kind for kind in KINDS if kind not in (Kind.BINARY, Kind.CLOCK))
@@ -72,6 +73,7 @@ class Playback:
         log: Callable[[str], None],
     ) -> None:
         self.board: Switchboard[Client] = Switchboard(catalogue)
+        self.wire_faults = WireFaults(settings.scenario)
         self.now = 0
         self.frames = self.sent = self.too_slow = 0
         self.placed = asyncio.Event()
@@ -266,8 +268,12 @@ class Playback:
                 client.drop()
 
     async def _send(self, receivers: list[Client], frame: Frame) -> None:
-        payload = frame.payload if self._moved is None else self.dress(frame.payload)
-        broadcast([client.socket for client in receivers], payload, text=True)
+        if self.wire_faults.is_any:
+            for client in list(receivers):
+                self.wire_faults.push(client, frame)
+        else:
+            payload = frame.payload if self._moved is None else self.dress(frame.payload)
+            broadcast([client.socket for client in receivers], payload, text=True)
         self.frames += 1
         self.sent += len(receivers)
         if self._settings.rules.idle_ns is not None:

@@ -7,13 +7,15 @@ Responsible for its arguments and for refusing those that make no sense. Refuses
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from os import PathLike
 
 from recorder.capture.reader import Capture
 from recorder.clock import NS_PER_SECOND, format_time
 from recorder.errors import UsageError
 from recorder.okx.exchange import Login, Rules, accept_any_login
+from recorder.okx.fault_words import scenario_of
+from recorder.okx.faults import Fault, Scenario
 from replay.pace import Speed, parse_speed
 from replay.server.settings import AT_END, Settings
 from replay.server.shell import Server
@@ -39,6 +41,8 @@ def serve(
     tls: ssl.SSLContext | None = None,
     reproduce: bool = False,
     retime: bool = False,
+    faults: Scenario | Iterable[str | Fault] = (),
+    seed: int | None = None,
     log: Callable[[str], None] | None = None,
 ) -> Server:
     """Make a local OKX of a capture; enter the result (`async with`) to start it.
@@ -64,6 +68,8 @@ def serve(
         reproduce: recorded notices and disconnects happen to those who hold what came over the
             connection they happened to.
         retime: move every venue time in the pushes to now; their bytes then change.
+        faults: what shall go wrong on the wire, e.g. `gap:books:BTC-USDT@p=0.001`, or a scenario
+            (docs/faults.md). seed: decides those with a `p`, by the `seq` of the recorded push.
         log: takes lines for a person.
 
     Raises:
@@ -104,5 +110,6 @@ def serve(
         tls=tls,
         reproduce=reproduce,
         retime=retime,
+        scenario=scenario_of(faults, seed=seed),
     )
     return Server(source, settings, log=log or (lambda line: None))

@@ -10,6 +10,7 @@ import ssl
 import msgspec
 
 from recorder.okx.exchange import Login, Rules, accept_any_login
+from recorder.okx.faults import Scenario
 from replay.pace import Speed
 
 AT_END = ("close", "idle", "loop")
@@ -35,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         books_need_login: tick-by-tick books want a login, as at the venue.
         reproduce: recorded notices and disconnects happen again.
         retime: venue times in the pushes are moved to now.
+        scenario: what goes wrong on purpose.
     """
 
     host: str = "127.0.0.1"
@@ -53,3 +55,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     books_need_login: bool = False
     reproduce: bool = False
     retime: bool = False
+    scenario: Scenario = Scenario()

@@ -22,7 +22,7 @@ from websockets.http11 import Request, Response
 from recorder.book import Book
 from recorder.capture.reader import Capture
 from recorder.errors import RecorderError, StartError, UsageError
-from recorder.okx.faults import AnyFault
+from recorder.okx.faults import AnyFault, Drop, Refuse, Stall
 from recorder.okx.served_rest import Refusal
 from replay.server.catalogue import Catalogue
 from replay.server.client import Client
@@ -36,6 +36,7 @@ from replay.server.status import ServeStatus, status_of
 from replay.server.survey import Survey
 
 _SURVEY_S = 1.0
+_STALL_S = 600.0  # whoever still waits for a handshake then is cut off
 
 
 class ServeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,7 @@ class ServeReport(msgspec.Struct, frozen=True, kw_only=True):
         achieved_speed: data seconds per second, None before time has passed.
         max_lag_ms: how late the latest frame was; 0 at max speed.
         too_slow: clients closed with 4005.
+        faults: how often each kind of fault was made on purpose.
     """
 
     frames: int
@@ -53,6 +55,7 @@ class ServeReport(msgspec.Struct, frozen=True, kw_only=True):
     achieved_speed: float | None
     max_lag_ms: float
     too_slow: int
+    faults: dict[str, int] = {}
 
 
 class Server:
@@ -118,10 +121,7 @@ class Server:
         Raises:
             UsageError: this fault cannot be done here.
         """
-        raise UsageError(
-            f"expected a server that makes faults, received {type(fault).__name__}; "
-            f"this one sends what was recorded"
-        )
+        self._playback.wire_faults.add(fault)
 
     @property
     def is_moving(self) -> bool:
@@ -141,6 +141,7 @@ class Server:
             achieved_speed=playback.schedule.achieved_speed(time.monotonic_ns()),
             max_lag_ms=playback.schedule.max_lag / 1e6,
             too_slow=playback.too_slow,
+            faults=dict(playback.wire_faults.faults.counts),
         )
 
     def status(self) -> ServeStatus:
@@ -213,6 +214,7 @@ class Server:
         self._keep(survey)
         self._clock = asyncio.create_task(self._run())
         self._keep(self._clock)
+        self._keep(asyncio.create_task(self._playback.wire_faults.keep_time()))
         if settings.rules.idle_ns is not None:
             self._keep(asyncio.create_task(self._conversations.close_idle()))
         # Clients are answered already; whoever looks at `arguments` sees all of a small capture.
@@ -285,11 +287,29 @@ class Server:
         if urlsplit(request.path).path in (PAGE_PATH, CONTROL_PATH, STATUS_PATH):
             return self._control.answer_http(socket, request)
         if urlsplit(request.path).path.startswith(BASE_PATH + "/"):
+            refused_by_fault = await self._refuse(socket, urlsplit(request.path).path)
+            if refused_by_fault is not None:
+                return refused_by_fault
             most = self._settings.clients
             if len(self._clients) >= most:
                 refused = f"at most {most} clients at a time; try again later"
                 return respond(socket, Refusal(503, "50001", refused))
         return await self._rest.answer_http(socket, request)
+
+    async def _refuse(self, socket: ServerConnection, path: str) -> Response | None:
+        """Let a handshake go wrong where a fault says so; None: it goes on."""
+        fault = self._playback.wire_faults.at_handshake(path.removeprefix(BASE_PATH + "/"))
+        if isinstance(fault, Stall):
+            await asyncio.sleep(_STALL_S)
+        if isinstance(fault, Drop | Stall):
+            socket.transport.abort()
+            return respond(socket, Refusal(503, "50001", "dropped on purpose"))
+        if not isinstance(fault, Refuse):
+            return None
+        response = respond(socket, Refusal(fault.status, "50001", "refused on purpose"))
+        if fault.retry_after is not None:
+            response.headers["Retry-After"] = str(fault.retry_after)
+        return response
 
     async def _converse(self, socket: ServerConnection) -> None:
         path = "" if socket.request is None else urlsplit(socket.request.path).path
