@@ -99,7 +99,7 @@ async def test_a_corrupted_push_has_other_bytes_and_the_same_length(path: Path) 
 
 
 async def test_a_client_recovers_from_a_gap_by_subscribing_again(path: Path) -> None:
-    async with served(path, "gap:books:BTC-USDT@pushes=50", speed=20) as server:
+    async with served(path, "gap:books:BTC-USDT@pushes=10", speed=5) as server:
         socket = await client(server, BOOKS)
         last, snapshots = None, 0
         async with asyncio.timeout(120):
