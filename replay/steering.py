@@ -55,6 +55,11 @@ class Steering:
         self.is_stopped = False
 
     @property
+    def is_stepping(self) -> bool:
+        """Whether ordered steps are still to be played."""
+        return self._steps > 0
+
+    @property
     def is_leaving(self) -> bool:
         """Whether the frames that would come next are not to be played."""
         return self.is_stopped or self._target is not None

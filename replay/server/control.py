@@ -56,7 +56,7 @@ STATUS_PATH = "/replay/status"
 PAGE_PATH = "/"
 WATCHERS_MAX = 32
 _UNSENT_MAX = 1 << 20
-_OBEYED_S = 5.0
+_OBEYED_S = 60.0
 _LOOK_S = 0.005
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "

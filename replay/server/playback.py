@@ -100,7 +100,9 @@ class Playback:
     @property
     def is_moving(self) -> bool:
         """Whether it is on its way to another position, which its state does not tell yet."""
-        return not self.placed.is_set() or self._steering.is_leaving
+        steering = self._steering
+        is_stepping = steering.is_stepping and not self.is_ended
+        return not self.placed.is_set() or steering.is_leaving or is_stepping
 
     async def run(self) -> None:
         """Serve the capture from its start to its end, and from wherever it is sent."""

@@ -173,7 +173,7 @@ def test_a_project_that_does_not_use_it_loads_nothing(tmp_path: Path, repository
 
 def test_the_plugin_is_an_entry_point(repository: Path):
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["pytest11"] == {"replay": "replay.pytest_plugin"}
+    assert project["entry-points"]["pytest11"]["replay"] == "replay.pytest_plugin"
 
 
 def test_the_marker_is_known(pytestconfig: pytest.Config):

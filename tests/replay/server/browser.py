@@ -29,7 +29,7 @@ _OPTIONS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-_START_S = 60
+_START_S = 200
 
 
 def find_browser() -> str | None:
@@ -78,14 +78,18 @@ class Page:
             case "Network.webSocketCreated":
                 self.requests.append(params["url"])
 
-    async def open(self, url: str, *, width: int, height: int, scheme: str = "light") -> None:
-        """Show an address at this size, in `light` or `dark`."""
-        for domain in ("Runtime", "Log", "Network", "Page"):
-            await self.call(f"{domain}.enable")
+    async def show(self, *, width: int, height: int, scheme: str = "light") -> None:
+        """Be of this size, in `light` or `dark`."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         await self.call("Emulation.setDeviceMetricsOverride", **size)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         await self.call("Emulation.setEmulatedMedia", features=features)
+
+    async def open(self, url: str, *, width: int, height: int) -> None:
+        """Show an address at this size."""
+        for domain in ("Runtime", "Log", "Network", "Page"):
+            await self.call(f"{domain}.enable")
+        await self.show(width=width, height=height)
         await self.call("Page.navigate", url=url)
 
     async def value(self, expression: str) -> Any:
