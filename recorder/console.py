@@ -17,7 +17,7 @@ import tempfile
 import traceback
 from contextlib import suppress
 from importlib import import_module, metadata
-from typing import Any, NoReturn, cast
+from typing import IO, Any, NoReturn, cast
 
 import click
 import msgspec
@@ -128,7 +128,7 @@ class LazyGroup(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:  # click would end it as failed before `run` could tell
-            _give_up_stdout()
+            _give_up(sys.stdout)
             sys.exit(ExitCode.DONE)
         return result
 
@@ -151,6 +151,18 @@ def run(command: click.Command) -> NoReturn:
     is one, too, with exit code 70 and the traceback in a file for the report.
     """
     try:
+        _run(command)
+    finally:
+        talk_to: IO[str] | None = sys.stderr  # None where it was closed from the start
+        try:
+            if talk_to is not None:
+                talk_to.flush()
+        except OSError:  # nobody listens any more: no reason to end as failed, as Python would
+            _give_up(sys.stderr)
+
+
+def _run(command: click.Command) -> NoReturn:
+    try:
         result = command.main(standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
@@ -172,18 +184,18 @@ def run(command: click.Command) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        _give_up_stdout()
+        _give_up(sys.stdout)
         sys.exit(ExitCode.DONE)
     except OSError as error:
         say(
             f"error: expected to read or write {error.filename or 'standard output'}, but the "
             f"system said {error.strerror or error}; check the place and its permissions"
         )
-        _give_up_stdout()
+        _give_up(sys.stdout)
         sys.exit(_code_of(error))
     except Exception as error:  # noqa: BLE001 - the last resort, and it is told
         _tell_internal(error)
-        _give_up_stdout()
+        _give_up(sys.stdout)
         sys.exit(ExitCode.INTERNAL)
     sys.exit(int(result) if isinstance(result, int) else 0)
 
@@ -244,6 +256,6 @@ def _kept_trace(trace: str) -> str | None:
     return path
 
 
-def _give_up_stdout() -> None:
+def _give_up(stream: IO[str]) -> None:
     """Send what is still buffered nowhere: Python would complain again while flushing at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

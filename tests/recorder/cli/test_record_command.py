@@ -226,6 +226,8 @@ async def test_a_broken_standard_error_does_not_end_a_recording(
             sys.executable, "-m", "recorder", "record", str(tmp_path / "c"),
             "-s", "trades:BTC-USDT", "--url", venue.url, "--no-rest", "--frames", "22", "--json",
             stdout=PIPE, stderr=writing,
+            # Buffered, as it is unless somebody says so: what is left is flushed at the very end.
+            env={name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"},
         )  # fmt: skip
         os.close(writing)
         os.close(reading)
