@@ -18,7 +18,10 @@ from tests.clients.table import CLIENTS, PATIENCE_S, Client, Truth, follow, trut
 pytestmark = pytest.mark.timeout(PATIENCE_S + 60)
 
 RECOVERS = ("ccxt",)
-"""Clients that resubscribe by themselves after a gap; the others raise, or do not notice."""
+"""Clients that resubscribe by themselves after a gap.
+
+cryptofeed raises and reconnects; the others, driven as here, go on with a wrong book.
+"""
 
 
 def client_of(name: str) -> Client:
@@ -30,11 +33,16 @@ def client_of(name: str) -> Client:
 
 @asynccontextmanager
 async def serving(
-    capture: Path, client: Client, folder: Path, speed: float | str
+    capture: Path, client: Client, folder: Path, speed: float | str, faults: tuple[str, ...] = ()
 ) -> AsyncIterator[tuple[Server, Path | None]]:
     tls, authority = kept_pair(folder, "127.0.0.1") if client.wants_tls else (None, None)
     async with serve(
-        capture, port=0, speed=speed, wait_for_subscribers=client.arguments, tls=tls
+        capture,
+        port=0,
+        speed=speed,
+        wait_for_subscribers=client.arguments,
+        tls=tls,
+        faults=faults,
     ) as server:
         yield server, authority
 
@@ -71,6 +79,21 @@ async def test_it_recovers_from_a_recorded_gap(name: str, datasets: Path, tmp_pa
     truth = truth_of(capture, "ETH-USDT")
     async with serving(capture, client, tmp_path, 4) as (server, authority):
         told = await follow(client, server, "ETH-USDT", truth, authority=authority)
+    assert_same_book(told, truth)
+    if name == "ccxt":
+        assert any("InvalidNonce" in error for error in told["errors"])
+
+
+@pytest.mark.parametrize("name", RECOVERS)
+async def test_it_recovers_from_an_injected_gap(name: str, datasets: Path, tmp_path: Path):
+    """One update is kept from it: it unsubscribes, subscribes, and is right again."""
+    client = client_of(name)
+    capture = datasets / "btc-calm"
+    truth = truth_of(capture, "BTC-USDT")
+    faults = ("gap:books:BTC-USDT@pushes=300",)
+    async with serving(capture, client, tmp_path, 10, faults) as (server, authority):
+        told = await follow(client, server, "BTC-USDT", truth, authority=authority)
+        assert server.report().faults == {"gap": 1}
     assert_same_book(told, truth)
     if name == "ccxt":
         assert any("InvalidNonce" in error for error in told["errors"])

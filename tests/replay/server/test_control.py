@@ -208,6 +208,28 @@ async def test_status_and_page_by_http(stress: Path):
             assert word not in body, "the page needs no network"
 
 
+async def test_a_fault_is_ordered_while_it_runs(stress: Path):
+    books = {"channel": "books", "instId": "ETH-USDT"}
+    async with (
+        serve(stress, port=0, speed="max", start_paused=True) as server,
+        connect(f"{server.url}/public", max_queue=None) as client,
+        asker_of(server) as asker,
+    ):
+        await client.send(json.dumps({"op": "subscribe", "args": [books]}))
+        assert json.loads(await client.recv())["event"] == "subscribe"
+        fault = {"do": "gap", "instrument": "ETH-USDT", "count": 2}
+        assert (await asker.ask("fault", fault=fault))["event"] == "done"
+        await asker.ask("resume")
+        previous = None
+        async with asyncio.timeout(60):
+            while True:
+                row = json.loads(await client.recv())["data"][0]
+                if previous not in (None, row["prevSeqId"]):
+                    break
+                previous = row["seqId"]
+        assert server.report().faults == {"gap": 1}
+
+
 async def test_a_page_of_another_origin_is_kept_out(stress: Path):
     async with serve(stress, port=0, speed=1, start_paused=True) as server:
         here = f"127.0.0.1:{server.port}"
