@@ -184,7 +184,8 @@ class NoveltySeen(Event, frozen=True, gc=False):
     The message itself is recorded; events leave the new thing out, or show it as sent.
 
     Attributes:
-        connection, channel: of the message. message_seq: its frame.
+        connection, channel: of the message.
+        message_seq: its frame.
         what: where in the message: `data.newKey`, `data.side=hold` (a word), `no type` …
     """
 

@@ -566,7 +566,7 @@ def test_the_sql_of_the_docs_runs(connection: duckdb.DuckDBPyConnection, reposit
         for statement in block.split(";")
         if statement.strip()
     ]
-    assert len(statements) >= 5
+    assert len(statements) >= 3  # those of the cookbook run in tests/test_cookbook.py
     for statement in statements:
         connection.execute(statement).fetchall()
     named = set(re.findall(r"`([a-z_]+)`", page.partition("## Views")[2].partition("## What")[0]))
