@@ -32,7 +32,7 @@ from replay.views import VIEWS
 
 @pytest.fixture(scope="module")
 def session() -> Invented:
-    return Invented(2_500)
+    return Invented(1_500)
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def test_all_forms_of_a_capture_answer_alike(
     views = [*VIEWS, "frames", "sessions", "instruments"]
     expected = {view: rows(connection, f"SELECT * FROM {view} ORDER BY ALL") for view in views}
     half = len(session.frames) // 2
-    write_capture(tmp_path / "mixed", session.frames[:half], segment_seconds=7)
+    write_capture(tmp_path / "mixed", session.frames[:half], segment_seconds=4)
     mixed = CaptureWriter(tmp_path / "mixed", append=True)
     journal = CaptureWriter(tmp_path / "journal")
     try:
