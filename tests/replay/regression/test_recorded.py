@@ -106,6 +106,7 @@ def test_the_plugin_gives_captures(tmp_path: Path, session: Invented, ini: str) 
     (tmp_path / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
     (tmp_path / "test_it.py").write_text(TESTS)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment.pop("PYTEST_ADDOPTS", None)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "replay.pytest_captures", "-v", "-o", "addopts="],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
