@@ -26,7 +26,7 @@ test-floors: .venv-floors/.installed ## the same tests with the oldest supported
 
 test-clients: $(VENV)/.installed-dev ## real OKX clients follow a replay (ccxt, nautilus_trader, python-okx, cryptofeed, tardis-dev)
 	$(BIN)/python -m tests.clients.install
-	$(BIN)/python -m pytest tests/clients
+	$(BIN)/python -m pytest -o faulthandler_timeout=600 tests/clients
 
 lint: $(VENV)/.installed-dev ## ruff: format check and lint
 	$(BIN)/ruff format --check .

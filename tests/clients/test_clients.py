@@ -13,9 +13,7 @@ from recorder.capture.reader import Capture
 from recorder.event import Trade
 from replay.server import Server, serve
 from replay.server.tls import kept_pair
-from tests.clients.table import CLIENTS, PATIENCE_S, Client, Truth, follow, truth_of
-
-pytestmark = pytest.mark.timeout(PATIENCE_S + 60)
+from tests.clients.table import CLIENTS, Client, Truth, follow, truth_of
 
 RECOVERS = ("ccxt",)
 """Clients that resubscribe by themselves after a gap.

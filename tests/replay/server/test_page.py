@@ -20,7 +20,6 @@ async def until(is_met: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.timeout(900)
 async def test_the_page_shows_and_controls_a_replay(datasets: Path, tmp_path: Path):
     browser = find_browser()
     if browser is None:
