@@ -209,7 +209,9 @@ class Playback:
 
     def _accounts_before(self, seq: int) -> dict[Subscription, AccountState]:
         """Return the states of the account channels as they stood before frame `seq`."""
-        channels = self.board.channels & set(ACCOUNT_CHANNELS)
+        channels = set(ACCOUNT_CHANNELS)
+        if self._catalogue.is_complete:  # else who comes later may ask for any of them
+            channels &= self.board.channels
         if not channels or seq == 0:
             return {}
         frames = self._capture.frames(

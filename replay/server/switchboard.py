@@ -124,6 +124,7 @@ class Switchboard(Generic[R]):
         self._held: dict[R, dict[Subscription, None]] = {}
         self._by_head: dict[tuple[int, bytes], Channel[R]] = {}
         self._closed: list[Frame] = []
+        self._accounts: dict[Subscription, AccountState] = {}  # of channels nobody asked for yet
         self._origin: int | None = None  # position of the last seek; None: from the beginning
 
     @property
@@ -161,13 +162,14 @@ class Switchboard(Generic[R]):
         self._interpreter = interpreter
         self._closed.clear()
         self.sought.clear()
+        self._accounts = dict(accounts or {})
         for channel in self._channels.values():
             receivers = channel.receivers + channel.waiting
             channel.owner = channel.last = None
             channel.has_begun = self._may_have_begun(channel)
             if channel.account is not None:
                 push = channel.push
-                channel.account = (accounts or {}).get(push) or AccountState(push.channel)
+                channel.account = self._accounts.pop(push, None) or AccountState(push.channel)
             channel.receivers, channel.waiting = [], []
             for receiver in receivers:
                 self._join(channel, receiver)
@@ -274,6 +276,7 @@ class Switchboard(Generic[R]):
         if channel is None:
             channel = self._channels[endpoint, push] = Channel(endpoint, push)
             channel.has_begun = self._may_have_begun(channel)
+            channel.account = self._accounts.pop(push, None) or channel.account
             for receiver, held in self._held.items():
                 is_meant = receiver.endpoint == endpoint
                 if is_meant and any(answers(push, asked) for asked in held):
