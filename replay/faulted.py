@@ -1,6 +1,6 @@
 """Faulted: a capture's frames with faults put into them, before anything is filtered.
 
-Responsible for feeding `okx.faulty_stream` from a capture (window, state before it, a recorder that
+Responsible for feeding `okx.faults.stream` from a capture (window, state before it, a recorder that
 is followed) and for filtering what comes out. Refuses to know what a fault does. Everything in the
 window is read, whatever the filter, so that a filter shows a part of the same stream.
 """
@@ -13,9 +13,9 @@ import msgspec
 
 from recorder.capture.reader import Capture, ReadReport
 from recorder.frame import Frame, Kind
-from recorder.okx.fault_log import FaultReport, Injected
 from recorder.okx.faults import Scenario
-from recorder.okx.faulty_stream import FaultyStream
+from recorder.okx.faults.log import FaultReport, Injected
+from recorder.okx.faults.stream import FaultyStream
 from recorder.okx.messages import FaultMark
 from recorder.okx.route import route
 from replay.feed import LIFECYCLE, PLAYED, Wanted, chunks

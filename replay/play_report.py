@@ -11,7 +11,7 @@ import msgspec
 
 from recorder.capture.reader import Problem
 from recorder.errors import ExitCode
-from recorder.okx.fault_log import FaultReport
+from recorder.okx.faults.log import FaultReport
 from replay.lateness import LatenessReport
 
 

@@ -22,9 +22,9 @@ from recorder.clock import NS_PER_MS, NS_PER_SECOND
 from recorder.errors import UsageError
 from recorder.event import EVENT_TYPES, Event
 from recorder.frame import Frame
-from recorder.okx.fault_log import Injected, together
-from recorder.okx.fault_words import scenario_of
 from recorder.okx.faults import Fault, Scenario
+from recorder.okx.faults.log import Injected, together
+from recorder.okx.faults.words import scenario_of
 from recorder.strategy import Handler, handler_of
 from replay.controls import Controls
 from replay.feed import Wanted

@@ -17,8 +17,8 @@ from recorder.capture.reader import Capture, ReadReport
 from recorder.errors import UsageError
 from recorder.event import Event
 from recorder.frame import Frame
-from recorder.okx.fault_log import Injected
 from recorder.okx.faults import Scenario
+from recorder.okx.faults.log import Injected
 from recorder.okx.interpreter import Interpreter
 from replay.faulted import Faulted
 from replay.feed import PLAYED, Wanted, chunks, interpreter_before

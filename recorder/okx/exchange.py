@@ -10,7 +10,7 @@ text message (`receive`) and obeys the replies in order; it reports pushes of it
 calls `tick` at `deadline` where the idle rule is wanted. Requests are dispatched by the table
 `_OPERATIONS`, arguments by `_refusal`; the text of frames is in `exchange_frames`; what differs
 between accounts, times and sources is data in `exchange_rules` and in the callables given to the
-constructor. What goes wrong on purpose is said by `faults` and done by `faulty_conversation`.
+constructor. What goes wrong on purpose is said by `faults` and done by `faults.conversation`.
 
 Venue facts are from the OKX v5 API documentation (Overview/WebSocket, Error Code) and from
 frames seen on the wire; where sources disagree the docstring says which side was taken.

@@ -16,9 +16,9 @@ import msgspec
 
 from recorder.capture.reader import Capture
 from recorder.errors import UsageError
-from recorder.okx.fault_log import FaultReport, Injected
-from recorder.okx.fault_words import scenario_of
 from recorder.okx.faults import Scenario, read_scenario
+from recorder.okx.faults.log import FaultReport, Injected
+from recorder.okx.faults.words import scenario_of
 from replay.cli.selection import names_in
 
 F = TypeVar("F", bound=Callable[..., Any])

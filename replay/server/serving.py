@@ -14,8 +14,8 @@ from recorder.capture.reader import Capture
 from recorder.clock import NS_PER_SECOND, format_time
 from recorder.errors import UsageError
 from recorder.okx.exchange import Login, Rules, accept_any_login
-from recorder.okx.fault_words import scenario_of
 from recorder.okx.faults import Fault, Scenario
+from recorder.okx.faults.words import scenario_of
 from replay.pace import Speed, parse_speed
 from replay.server.settings import AT_END, Settings
 from replay.server.shell import Server

@@ -1,7 +1,7 @@
 """Faults on the wire of a served capture.
 
 Responsible for the faulty conversation of each client and for carrying out what it asks of a
-socket. Refuses to decide what goes wrong and when: that is `okx.faulty_conversation`, as at the
+socket. Refuses to decide what goes wrong and when: that is `okx.faults.conversation`, as at the
 tests' venue; and to touch anything while there is no fault at all.
 """
 
@@ -20,9 +20,9 @@ from recorder.errors import UsageError
 from recorder.frame import Frame
 from recorder.okx import faults as kinds
 from recorder.okx.exchange import Close, Send, Started, Stopped
-from recorder.okx.fault_plan import Action, Cut, Faults, Hang, SendBinary, SendRaw
 from recorder.okx.faults import AnyFault, Fault, Scenario, name_of
-from recorder.okx.faulty_conversation import FaultyConversation
+from recorder.okx.faults.conversation import FaultyConversation
+from recorder.okx.faults.plan import Action, Cut, Faults, Hang, SendBinary, SendRaw
 from recorder.okx.route import route
 from replay.server.client import Client
 

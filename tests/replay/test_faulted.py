@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from recorder.capture.reader import Capture
 from recorder.errors import UsageError
 from recorder.event import BookUpdate, Event, InjectedFault, SequenceGap
-from recorder.okx.fault_log import Injected
 from recorder.okx.faults import read_scenario
+from recorder.okx.faults.log import Injected
 from recorder.strategy import Context
 from replay.cli.play import play_command
 from replay.controls import Controls

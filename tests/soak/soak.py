@@ -23,8 +23,8 @@ import msgspec
 from recorder.capture.reader import Capture
 from recorder.frame import Kind
 from recorder.okx.faults import write_scenario
+from recorder.okx.faults.drawn import random_scenario
 from recorder.okx.interpreter import Interpreter
-from recorder.okx.random_faults import random_scenario
 from recorder.okx.subscription import parse_subscription, subscription_of
 from tests.venue.conservation import Verdict, check
 

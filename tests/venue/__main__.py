@@ -17,7 +17,7 @@ from recorder.live.credentials import credentials_from_environment
 from recorder.okx.auth import judge
 from recorder.okx.exchange import accept_any_login
 from recorder.okx.faults import Scenario, read_scenario
-from recorder.okx.random_faults import random_scenario
+from recorder.okx.faults.drawn import random_scenario
 from replay.market.instruments import DEFAULT_INSTRUMENTS
 from tests.venue.feeds import CaptureFeed, Feed, MarketFeed
 from tests.venue.server import Venue

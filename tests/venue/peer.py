@@ -31,7 +31,9 @@ from recorder.okx.exchange import (
     Stopped,
     format_connection_id,
 )
-from recorder.okx.fault_plan import (
+from recorder.okx.faults import Drop, Refuse, Stall
+from recorder.okx.faults.conversation import FaultyConversation
+from recorder.okx.faults.plan import (
     Action,
     Cut,
     Hang,
@@ -41,8 +43,6 @@ from recorder.okx.fault_plan import (
     SendPieces,
     SendRaw,
 )
-from recorder.okx.faults import Drop, Refuse, Stall
-from recorder.okx.faulty_conversation import FaultyConversation
 from tests.venue.oracle import hash_of
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from recorder.okx.exchange import ChannelCounts, Login, accept_any_login
-from recorder.okx.fault_plan import Faults, Made
 from recorder.okx.faults import AnyFault, Scenario
+from recorder.okx.faults.plan import Faults, Made
 from recorder.okx.subscription import parse_subscription
 from tests.venue.feeds import Feed, QuietFeed
 from tests.venue.hub import Hub

@@ -11,9 +11,9 @@ from recorder.clock import NS_PER_SECOND
 from recorder.frame import Frame
 from recorder.okx import faults as kinds
 from recorder.okx.channels import CHANNELS
-from recorder.okx.fault_chance import Chance
-from recorder.okx.fault_streamed import can_hit
 from recorder.okx.faults import Scenario
+from recorder.okx.faults.chance import Chance
+from recorder.okx.faults.streamed import can_hit
 
 
 class Line:

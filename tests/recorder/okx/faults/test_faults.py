@@ -22,7 +22,7 @@ from recorder.okx.faults import (
     read_scenario,
     write_scenario,
 )
-from recorder.okx.random_faults import random_scenario
+from recorder.okx.faults.drawn import random_scenario
 
 
 def test_toml_and_json_say_the_same():

@@ -1,7 +1,7 @@
 """A scenario in the course of happening, and the actions that faults ask of a shell.
 
 Responsible for which fault is left how often, for those of handshakes, and for the record of what
-has happened. Refuses to know a connection: `okx.faulty_conversation` does.
+has happened. Refuses to know a connection: `okx.faults.conversation` does.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import msgspec
 from recorder.clock import NS_PER_SECOND
 from recorder.okx import faults as kinds
 from recorder.okx.exchange import Reply
-from recorder.okx.fault_chance import Chance
 from recorder.okx.faults import Fault, Scenario
+from recorder.okx.faults.chance import Chance
 
 _MADE_MAX = 100_000
 

@@ -21,8 +21,8 @@ from recorder.event import (
 )
 from recorder.frame import Frame
 from recorder.okx.exchange_frames import ack
-from recorder.okx.fault_log import FaultLog, Injected
-from recorder.okx.faulty_pushes import is_chained_push
+from recorder.okx.faults.log import FaultLog, Injected
+from recorder.okx.faults.pushes import is_chained_push
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.served import rebuilt_snapshot
 from recorder.okx.subscription import subscription_of

@@ -1,8 +1,8 @@
 """Faults of the venue as data: what goes wrong, where, when and how often.
 
 Responsible for the scenario language and its reading from TOML or JSON text. Refuses to make a
-fault happen: `okx.faulty_conversation` does, for any shell that owns the sockets; and to draw
-scenarios: `okx.random_faults` does. Tests of any OKX client can use all three.
+fault happen: `okx.faults.conversation` does, for any shell that owns the sockets; and to draw
+scenarios: `okx.faults.drawn` does. Tests of any OKX client can use all three.
 
 A scenario in TOML::
 
@@ -49,7 +49,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         times: how often in all, on one connection at most once unless it answers requests or
             changes pushes; 0 means every time; left out: once, and every time with a `p`.
         p: with this probability, each time it could happen; what comes by itself could happen at
-            every data push. Which times, is decided by the scenario's seed (`okx.fault_chance`).
+            every data push. Which times, is decided by the scenario's seed (`okx.faults.chance`).
     """
 
     endpoint: str | None = None

@@ -1,6 +1,6 @@
 """What faults put on the wire: changed pushes, and messages nobody asked for.
 
-Responsible for the payloads. Refuses to decide when (that is `okx.faulty_conversation`).
+Responsible for the payloads. Refuses to decide when (that is `okx.faults.conversation`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 from recorder.okx import faults as kinds
 from recorder.okx.channels import CHANNELS
 from recorder.okx.exchange import Send
-from recorder.okx.fault_plan import Action, SendBinary, SendRaw
+from recorder.okx.faults.plan import Action, SendBinary, SendRaw
 
 _BROKEN = b"\xb3\x05no frame"  # reserved bits and a reserved opcode, RFC 6455 section 5.2
 _GARBLED = b'{"arg":{"channel":"garbled"},"data":["\xff\xfe\xc3("]}'

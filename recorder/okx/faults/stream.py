@@ -24,20 +24,20 @@ from recorder.clock import NS_PER_SECOND
 from recorder.frame import Frame, Kind
 from recorder.okx import faults as kinds
 from recorder.okx.exchange_frames import CLOSE_REASONS, format_connection_id
-from recorder.okx.fault_delivery import Delivery, Piece
-from recorder.okx.fault_healing import Healing, Key
-from recorder.okx.fault_log import FaultLog, Injected
-from recorder.okx.fault_plan import SendBinary
-from recorder.okx.fault_streamed import (
+from recorder.okx.faults import Scenario, name_of
+from recorder.okx.faults.delivery import Delivery, Piece
+from recorder.okx.faults.healing import Healing, Key
+from recorder.okx.faults.log import FaultLog, Injected
+from recorder.okx.faults.plan import SendBinary
+from recorder.okx.faults.pushes import changed, corrupted, is_chained_push, message_of
+from recorder.okx.faults.streamed import (
     CHANGING,
     ENDING,
     check_streamed,
     detail_of,
     is_update,
 )
-from recorder.okx.fault_timing import Line, Timing
-from recorder.okx.faults import Scenario, name_of
-from recorder.okx.faulty_pushes import changed, corrupted, is_chained_push, message_of
+from recorder.okx.faults.timing import Line, Timing
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.messages import FaultMark
 from recorder.okx.route import is_push, route

@@ -1,6 +1,6 @@
 """Which faults can be put into a recording, and what is said of each.
 
-Responsible for refusing the others by name. Refuses to let any happen: `okx.faulty_stream`.
+Responsible for refusing the others by name. Refuses to let any happen: `okx.faults.stream`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from recorder.errors import UsageError
 from recorder.okx import faults as kinds
 from recorder.okx.faults import Scenario, name_of
-from recorder.okx.faulty_pushes import is_chained_push
+from recorder.okx.faults.pushes import is_chained_push
 
 SPOKEN = (kinds.Say, kinds.SayHuge, kinds.SayGarbled, kinds.SayBinary)
 ENDING = (kinds.CutOff, kinds.CloseWith, kinds.GoSilent)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from recorder.frame import Frame
-from recorder.okx.fault_healing import Key
-from recorder.okx.fault_log import FaultLog, Injected
+from recorder.okx.faults.healing import Key
+from recorder.okx.faults.log import FaultLog, Injected
 
 HELD_FRAMES_MAX = 100_000
 HELD_BYTES_MAX = 64 << 20

@@ -30,8 +30,9 @@ from recorder.okx.exchange_frames import (
     service_notice,
     unknown_argument,
 )
-from recorder.okx.fault_on_push import PushFaults
-from recorder.okx.fault_plan import (
+from recorder.okx.faults import Fault
+from recorder.okx.faults.on_push import PushFaults
+from recorder.okx.faults.plan import (
     Action,
     Cut,
     Faults,
@@ -44,8 +45,7 @@ from recorder.okx.fault_plan import (
     is_about_subject,
     subject_of,
 )
-from recorder.okx.faults import Fault
-from recorder.okx.faulty_pushes import message_of
+from recorder.okx.faults.pushes import message_of
 
 F = TypeVar("F", bound=Fault)
 _WHOLE_REQUEST = ("60012", "60014", "60019")

@@ -1,7 +1,7 @@
 """The data pushes of one connection of a venue, with the faults that are about pushes.
 
 Responsible for which pushes are lost, changed, sent again, late or behind others. Refuses to know
-the rest of a conversation (`okx.faulty_conversation` does) and to own a clock.
+the rest of a conversation (`okx.faults.conversation` does) and to own a clock.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 from recorder.clock import NS_PER_SECOND
 from recorder.okx import faults as kinds
 from recorder.okx.exchange import Send
-from recorder.okx.fault_plan import Action, Faults, Made, is_about_subject
-from recorder.okx.fault_streamed import can_hit
 from recorder.okx.faults import Fault
-from recorder.okx.faulty_pushes import changed, corrupted
+from recorder.okx.faults.plan import Action, Faults, Made, is_about_subject
+from recorder.okx.faults.pushes import changed, corrupted
+from recorder.okx.faults.streamed import can_hit
 
 Subject = tuple[str, str]
 

@@ -19,9 +19,9 @@ from recorder.capture.reader import Capture
 from recorder.errors import UsageError
 from recorder.event import BookUpdate, Event, InjectedFault, SequenceGap
 from recorder.frame import Frame, Kind
-from recorder.okx import fault_delivery
-from recorder.okx.fault_words import scenario_of
-from recorder.okx.faulty_stream import FaultyStream
+from recorder.okx.faults import delivery
+from recorder.okx.faults.stream import FaultyStream
+from recorder.okx.faults.words import scenario_of
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.route import is_push, route
 
@@ -327,7 +327,7 @@ def test_it_begins_anywhere_and_hits_the_same_pushes(stress: list[Frame]) -> Non
 
 
 def test_what_is_held_back_is_bounded(calm: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fault_delivery, "HELD_FRAMES_MAX", 50)
+    monkeypatch.setattr(delivery, "HELD_FRAMES_MAX", 50)
     out, faulty = made(calm, "stall@after=5,seconds=100")
     assert faulty.log.report().early > 0
     assert sorted(f.seq for f in out if f.kind is Kind.TEXT) == [

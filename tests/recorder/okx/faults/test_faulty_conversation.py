@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from recorder.clock import NS_PER_SECOND
 from recorder.okx import faults as kinds
 from recorder.okx.exchange import Close, Conversation, Rules, Send, Started, Stopped
-from recorder.okx.fault_plan import (
+from recorder.okx.faults import AnyFault, Scenario
+from recorder.okx.faults.conversation import FaultyConversation
+from recorder.okx.faults.drawn import random_scenario
+from recorder.okx.faults.plan import (
     Cut,
     Faults,
     Hang,
@@ -23,9 +26,6 @@ from recorder.okx.fault_plan import (
     SendPieces,
     SendRaw,
 )
-from recorder.okx.faults import AnyFault, Scenario
-from recorder.okx.faulty_conversation import FaultyConversation
-from recorder.okx.random_faults import random_scenario
 
 BOOKS = {"channel": "books", "instId": "BTC-USDT"}
 TRADES = {"channel": "trades", "instId": "BTC-USDT"}
