@@ -18,13 +18,13 @@ import msgspec
 
 from recorder.capture.writer import CaptureWriter, CloseReport, WriterOptions
 from recorder.errors import ExitCode
-from recorder.live.client import Client, route_to_endpoints
 from recorder.live.config import Limits, LinkOptions
 from recorder.live.credentials import (
     credentials_from_environment,
     keep_secrets_off_the_wire,
 )
 from recorder.live.dial import is_loopback
+from recorder.live.endpoints import Endpoints, route_to_endpoints
 from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, RecordReport, refusal_row
@@ -164,7 +164,7 @@ async def record(
             may_wait=is_loopback(urlsplit(hosts.websocket).hostname or ""),
             notify=notify,
         )
-        client = Client(
+        client = Endpoints(
             pipeline,
             hosts,
             wanted,
@@ -206,7 +206,7 @@ def _harmless(tell: Callable[[T], None]) -> Callable[[T], None]:
 
 
 def _report(
-    pipeline: Pipeline, client: Client, closed: CloseReport, seconds: float
+    pipeline: Pipeline, client: Endpoints, closed: CloseReport, seconds: float
 ) -> RecordReport:
     counts, digest = pipeline.counts, pipeline.event_digest
     refusals, never_held = client.refusals, [str(item) for item in client.never_held]

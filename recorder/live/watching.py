@@ -17,9 +17,9 @@ from recorder.capture.digest import EventDigest
 from recorder.capture.writer import CloseReport
 from recorder.event import Event
 from recorder.frame import Frame
-from recorder.live.client import Client, route_to_endpoints
 from recorder.live.config import Limits, LinkOptions
 from recorder.live.credentials import credentials_from_environment, keep_secrets_off_the_wire
+from recorder.live.endpoints import Endpoints, route_to_endpoints
 from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
 from recorder.okx.auth import Credentials
@@ -137,7 +137,7 @@ class Watch:
         self._notify = notify
         self._stop = stop
         self._waiting = _Waiting()
-        self._client: Client | None = None
+        self._client: Endpoints | None = None
 
     @property
     def books(self) -> Books:
@@ -175,10 +175,10 @@ class Watch:
             asked.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    def _new_client(self, wanted: Sequence[Subscription]) -> Client:
+    def _new_client(self, wanted: Sequence[Subscription]) -> Endpoints:
         waiting = self._waiting
         pipeline = Pipeline(waiting, text_limit=self._limits.frames, notify=self._notify)
-        return Client(
+        return Endpoints(
             pipeline,
             self._hosts,
             wanted,

@@ -1,4 +1,4 @@
-"""Client: all conversations of one recording, from the first row to the last.
+"""Endpoints: all conversations of one recording, from the first row to the last.
 
 Responsible for which endpoints are needed, for the instrument lists at the start, for when a
 recording ends, and for ending it without losing a frame. Refuses to know the wire: that is `okx`.
@@ -64,7 +64,7 @@ def route_to_endpoints(
     return {name: wanted for name, wanted in found.items() if wanted}
 
 
-class Client:
+class Endpoints:
     """Run the sessions of one recording.
 
     Args:
