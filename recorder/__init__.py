@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recorder.book import Book as Book
     from recorder.book import Books as Books
-    from recorder.capture.importer import import_sessions as import_sessions
     from recorder.capture.reader import Capture as Capture
+    from recorder.capture.reshape.importer import import_sessions as import_sessions
     from recorder.capture.verify import verify as verify
     from recorder.capture.writer import CaptureWriter as CaptureWriter
     from recorder.errors import RecorderError as RecorderError
@@ -41,7 +41,7 @@ _HOME = {
     "Kind": "recorder.frame",
     "Parser": "recorder.okx.parser",
     "RecorderError": "recorder.errors",
-    "import_sessions": "recorder.capture.importer",
+    "import_sessions": "recorder.capture.reshape.importer",
     "parse": "recorder.okx.parser",
     "record": "recorder.live",
     "verify": "recorder.capture.verify",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from recorder.capture.hold import LAPSE_S, Hold
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reading.hold import LAPSE_S, Hold
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource, Snapshot
 from recorder.clock import utc_date

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from recorder.book import Book
 from recorder.capture.block import Selection
-from recorder.capture.follow import Stretch, keep, read_stretch
-from recorder.capture.follow import follow as follow_capture
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reading.follow import Stretch, keep, read_stretch
+from recorder.capture.reading.follow import follow as follow_capture
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recorder.capture import layout
-from recorder.capture.compact import compact
 from recorder.capture.options import WriterOptions
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.recover import recover
+from recorder.capture.reshape.compact import compact
 from recorder.capture.writer import CaptureWriter
 from recorder.frame import Kind
 

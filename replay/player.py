@@ -16,8 +16,8 @@ from time import monotonic_ns, sleep
 from typing import TypeAlias
 
 from recorder.capture.digest import new_hash
-from recorder.capture.follow import Patience
 from recorder.capture.reader import names_to_keep
+from recorder.capture.reading.follow import Patience
 from recorder.clock import NS_PER_MS, NS_PER_SECOND
 from recorder.errors import UsageError
 from recorder.event import EVENT_TYPES, Event

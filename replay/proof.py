@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from recorder.capture.digest import BlockDigest
-from recorder.capture.hold import hold_snapshot
 from recorder.capture.info import CaptureInfo
 from recorder.capture.reader import Capture, ReadReport
-from recorder.capture.window import seq_bounds
+from recorder.capture.reading.hold import hold_snapshot
+from recorder.capture.reading.window import seq_bounds
 from recorder.errors import UsageError
 from recorder.event import Event
 from recorder.frame import Kind

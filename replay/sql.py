@@ -20,9 +20,9 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import msgspec
 
-from recorder.capture.hold import LAPSE_S, hold_snapshot
-from recorder.capture.holes import missing_by_name
 from recorder.capture.reader import Capture, Problem, ReadReport
+from recorder.capture.reading.hold import LAPSE_S, hold_snapshot
+from recorder.capture.reading.holes import missing_by_name
 from recorder.capture.snapshot import SealedSource, SourceGone
 from recorder.errors import Damage, ExitCode, UsageError
 from replay.extent import Extent

@@ -75,9 +75,9 @@ MAY_READ_A_CLOCK = (
     "recorder.live",  # stamps, timers
     "recorder.cli",  # progress
     "recorder.capture.writer",  # status once a second, sync age: never a stamp of a frame
-    "recorder.capture.appender",  # age of a block
-    "recorder.capture.drain",  # the same, and when to look for room again
-    "recorder.capture.sealer",  # what retention counts the days to
+    "recorder.capture.writing.appender",  # age of a block
+    "recorder.capture.writing.drain",  # the same, and when to look for room again
+    "recorder.capture.sealing.sealer",  # what retention counts the days to
     "recorder.capture.journal",
     "recorder.capture.status",
     "recorder.capture.recover",  # says how long it took
@@ -142,7 +142,7 @@ def test_the_arrow_test_can_fail() -> None:
     assert not starts_with("recorder.live.endpoints", layer_of("recorder.capture.reader").ours)
     assert not starts_with("recorder.live", layer_of("replay.server").ours)
     assert not starts_with("replay.sql", layer_of("recorder.cli.record").ours)
-    assert starts_with("recorder.okx.parser", layer_of("recorder.capture.sealer").ours)
+    assert starts_with("recorder.okx.parser", layer_of("recorder.capture.sealing.sealer").ours)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)

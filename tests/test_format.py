@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner
 from independent_reader import IndependentReader
 
-from recorder.capture.importer import import_sessions
 from recorder.capture.journal import JournalHeader
-from recorder.capture.journal_output import JournalOutput
+from recorder.capture.journal.output import JournalOutput
+from recorder.capture.journal.roll import RecordRun
+from recorder.capture.journal.room import Disk
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.recover import recover
-from recorder.capture.roll import RecordRun
-from recorder.capture.room import Disk
+from recorder.capture.reshape.importer import import_sessions
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.cli import cli

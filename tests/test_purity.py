@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PURE = (
     "recorder/errors.py", "recorder/clock.py", "recorder/frame.py", "recorder/book.py",
     "recorder/strategy.py", "recorder/timers.py", "recorder/event", "recorder/okx",
-    "recorder/capture/digest.py", "recorder/capture/tally.py", "recorder/capture/batch.py",
-    "recorder/capture/block.py", "recorder/capture/roll.py",
+    "recorder/capture/digest.py", "recorder/capture/sealing/tally.py", "recorder/capture/batch.py",
+    "recorder/capture/block.py", "recorder/capture/journal/roll.py",
     "replay/context.py", "replay/difference.py", "replay/evidence.py", "replay/feed.py",
     "replay/ladder.py", "replay/lateness.py", "replay/merged.py", "replay/pace.py",
     "replay/passage.py", "replay/pushdown.py", "replay/source.py",

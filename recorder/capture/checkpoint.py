@@ -19,7 +19,7 @@ import zstandard
 from recorder.capture import layout
 from recorder.capture.block import Selection
 from recorder.capture.digest import digest_of
-from recorder.capture.journal_file import JournalFile
+from recorder.capture.journal.file import JournalFile
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.errors import Damage
@@ -27,7 +27,7 @@ from recorder.okx.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from recorder.capture.reader import Capture
-    from recorder.capture.serve import ReadReport
+    from recorder.capture.reading.serve import ReadReport
 
 MAX_STATE_BYTES = 1 << 30
 """Bound on an uncompressed state: some 10,000 books of 400 levels a side are a third of it."""

@@ -19,10 +19,10 @@ import msgspec
 
 from recorder.capture import layout
 from recorder.capture.journal import FILE_HEADER, End
-from recorder.capture.journal_file import JournalFile
-from recorder.capture.seal import Sealer
+from recorder.capture.journal.file import JournalFile
+from recorder.capture.reading.serve import Problem, ReadReport
+from recorder.capture.sealing.seal import Sealer
 from recorder.capture.segment import SegmentReader
-from recorder.capture.serve import Problem, ReadReport
 from recorder.errors import Damage, DiskFull, ExitCode, RecorderError
 
 Progress = Callable[[int], None]

@@ -21,14 +21,14 @@ from recorder.capture.digest import (
     PartDigests,
     record_runs,
 )
-from recorder.capture.hold import hold_snapshot
-from recorder.capture.holes import missing_by_name
-from recorder.capture.journal_file import JournalFile
-from recorder.capture.mark import Expired
+from recorder.capture.expiry.mark import Expired
+from recorder.capture.journal.file import JournalFile
+from recorder.capture.reading.hold import hold_snapshot
+from recorder.capture.reading.holes import missing_by_name
+from recorder.capture.reading.serve import Problem, ReadReport
+from recorder.capture.sealing.tally import Tally, integrity_counts
 from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader
-from recorder.capture.serve import Problem, ReadReport
 from recorder.capture.snapshot import JournalSource, Snapshot, SourceGone
-from recorder.capture.tally import Tally, integrity_counts
 from recorder.errors import Damage, ExitCode, RecorderError
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import msgspec
 from recorder.capture import layout
 from recorder.capture.batch import FrameBatch
 from recorder.capture.block import Selection
-from recorder.capture.serve import Problem, ReadReport, serve
+from recorder.capture.reading.serve import Problem, ReadReport, serve
+from recorder.capture.reading.window import seq_bounds
 from recorder.capture.snapshot import Snapshot, SourceGone, take_snapshot
-from recorder.capture.window import seq_bounds
 from recorder.errors import Damage, UsageError
 from recorder.event import Event
 from recorder.frame import Frame, Kind
@@ -177,7 +177,7 @@ class Capture:
         It waits for what comes next, a few milliseconds behind the recorder, and ends when that has
         ended (no process holds LOCK) or with the first frame at or after `end`.
         """
-        from recorder.capture.follow import following_batches, waiting
+        from recorder.capture.reading.follow import following_batches, waiting
 
         wanted = Selection(
             first_seq=max(first_seq or 0, 0),
@@ -219,7 +219,7 @@ class Capture:
         Raises:
             UsageError: no such book was held then. Damage: a part cannot be read; no `report`.
         """
-        from recorder.capture.instant import book_at
+        from recorder.capture.reading.instant import book_at
 
         return book_at(self, instrument, at, channel=channel, number=number, report=report)
 

@@ -18,9 +18,9 @@ from recorder.capture import layout
 from recorder.capture.batch import FrameBatch
 from recorder.capture.checkpoint import read_checkpoint
 from recorder.capture.digest import EventDigest, digest_of
+from recorder.capture.reading.serve import Problem
+from recorder.capture.sealing.tally import Tally, integrity_counts
 from recorder.capture.segment import SegmentMeta
-from recorder.capture.serve import Problem
-from recorder.capture.tally import Tally, integrity_counts
 from recorder.errors import Damage
 from recorder.event import Event
 from recorder.frame import Frame, Kind

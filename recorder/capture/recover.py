@@ -12,15 +12,15 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
-from recorder.capture.earlier import last_connection_before
+from recorder.capture.expiry.earlier import last_connection_before
 from recorder.capture.info import info_of
 from recorder.capture.journal import FILE_HEADER, Block, Flaw
-from recorder.capture.journal_file import JournalFile
+from recorder.capture.journal.file import JournalFile
 from recorder.capture.reader import Capture
-from recorder.capture.salvage import Repair, quarantine, set_aside
-from recorder.capture.seal import Sealer, file_hash
+from recorder.capture.reading.serve import Problem, ReadReport
+from recorder.capture.sealing.salvage import Repair, quarantine, set_aside
+from recorder.capture.sealing.seal import Sealer, file_hash
 from recorder.capture.segment import SegmentReader, last_segment
-from recorder.capture.serve import Problem, ReadReport
 from recorder.capture.vanished import destroyed
 from recorder.errors import Damage, DiskFull, ExitCode, RecorderError
 

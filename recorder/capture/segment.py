@@ -19,8 +19,8 @@ import pyarrow.parquet
 
 from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.digest import BlockDigest
-from recorder.capture.hold import hold_file
-from recorder.capture.pending import SCHEMA, PendingRows
+from recorder.capture.reading.hold import hold_file
+from recorder.capture.sealing.pending import SCHEMA, PendingRows
 from recorder.errors import Damage
 
 # pyarrow has no types of its own, and the stubs lag behind it by versions: checked by the tests.

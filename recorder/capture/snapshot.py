@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
+from recorder.capture.expiry.mark import Expired, read_mark
 from recorder.capture.journal import FILE_HEADER
-from recorder.capture.mark import Expired, read_mark
 
 
 class SealedSource(msgspec.Struct, frozen=True):

@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 
 from recorder.capture import layout
-from recorder.capture.holes import vanished_behind
 from recorder.capture.journal import Trailer
 from recorder.capture.reader import Capture
-from recorder.capture.salvage import Run
-from recorder.capture.seal import Sealer
+from recorder.capture.reading.holes import vanished_behind
+from recorder.capture.sealing.salvage import Run
+from recorder.capture.sealing.seal import Sealer
 from recorder.capture.segment import SegmentReader
 from recorder.errors import Damage
 from recorder.frame import NO_CONNECTION, Frame, Kind, encode_record

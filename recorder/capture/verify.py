@@ -16,16 +16,16 @@ import msgspec
 from recorder.capture.batch import FrameBatch, batch_of_records
 from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.digest import BLOCK_NUMBERS, BLOCK_SHIFT, Carry, FrameDigest, PartDigests
-from recorder.capture.holes import vanished_behind
 from recorder.capture.journal import Block, End, Flaw
-from recorder.capture.journal_file import JournalFile
+from recorder.capture.journal.file import JournalFile
 from recorder.capture.reader import Capture
+from recorder.capture.reading.holes import vanished_behind
+from recorder.capture.reading.serve import Problem
 from recorder.capture.recheck import Recheck
-from recorder.capture.seal import file_hash
+from recorder.capture.sealing.seal import file_hash
+from recorder.capture.sealing.tally import Tally
 from recorder.capture.segment import SegmentMeta, SegmentReader
-from recorder.capture.serve import Problem
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
-from recorder.capture.tally import Tally
 from recorder.errors import Damage, ExitCode
 from recorder.frame import Frame, Kind
 from recorder.okx.novelty import Novelty

@@ -16,19 +16,19 @@ from typing import Any
 
 import msgspec
 
-from recorder.capture.appender import Appender, AppenderOptions
-from recorder.capture.creation import discard, open_for_writing
 from recorder.capture.digest import EventDigest
-from recorder.capture.forecast import DiskForecast, Forecast
 from recorder.capture.journal import MAX_PAYLOAD_BYTES
-from recorder.capture.notes import Notes
+from recorder.capture.journal.roll import Roller
+from recorder.capture.journal.room import Disk, Room
 from recorder.capture.options import Loss, WriterOptions
-from recorder.capture.pace import CALM
-from recorder.capture.refusals import cannot_write
-from recorder.capture.roll import Roller
-from recorder.capture.room import Disk, Room
-from recorder.capture.sealer_process import Retain, SealerProcess
+from recorder.capture.sealing.process import Retain, SealerProcess
 from recorder.capture.status import StatusFile
+from recorder.capture.writing.appender import Appender, AppenderOptions
+from recorder.capture.writing.creation import discard, open_for_writing
+from recorder.capture.writing.forecast import DiskForecast, Forecast
+from recorder.capture.writing.notes import Notes
+from recorder.capture.writing.pace import CALM
+from recorder.capture.writing.refusals import cannot_write
 from recorder.errors import RecorderError
 from recorder.frame import Frame
 

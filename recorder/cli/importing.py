@@ -1,7 +1,7 @@
 """`recorder import`: recorded lines become a capture.
 
 Responsible for the options and for what a person sees. Refuses to read a line: that is
-`capture.importer`.
+`capture.reshape.importer`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from recorder.capture.importer import STANDARD_INPUT, import_sessions
+from recorder.capture.reshape.importer import STANDARD_INPUT, import_sessions
 from recorder.capture.writer import WriterOptions
 from recorder.console import say, talk
 

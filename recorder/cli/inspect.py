@@ -17,9 +17,9 @@ from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from recorder.capture.covered import CoverageReport, coverage_of
 from recorder.capture.info import CaptureInfo
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reading.covered import CoverageReport, coverage_of
 from recorder.capture.recover import recover
 from recorder.capture.verify import VerifyReport, verify
 from recorder.cli.words import count_text, problem_sentence, size_text, span_text

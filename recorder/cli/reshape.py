@@ -1,7 +1,7 @@
 """`recorder seal`, `compact`, `slice`, `merge`: other files, or another capture, of what is there.
 
 Responsible for the options and for one line about what was done. Refuses to touch a frame: that
-is `capture.finish`, `capture.compact`, `capture.slice` and `capture.merge`.
+is `capture.finish`, `capture.reshape.compact`, `capture.reshape.slice` and `capture.reshape.merge`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import click
 
-from recorder.capture.compact import LEVEL, SPAN_S, compact
+from recorder.capture.expiry.retention import GRACE_S
 from recorder.capture.finish import seal_journals
-from recorder.capture.merge import merge_captures
-from recorder.capture.retention import GRACE_S
-from recorder.capture.slice import slice_capture
+from recorder.capture.reshape.compact import LEVEL, SPAN_S, compact
+from recorder.capture.reshape.merge import merge_captures
+from recorder.capture.reshape.slice import slice_capture
 from recorder.cli.words import count_text, problem_sentence, size_text, span_text
 from recorder.console import TIME, print_json, say, talk
 from recorder.errors import ExitCode, UsageError

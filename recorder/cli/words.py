@@ -5,7 +5,7 @@ Responsible for how a number reads in a sentence, the same in every command. Ref
 
 from __future__ import annotations
 
-from recorder.capture.serve import Problem
+from recorder.capture.reading.serve import Problem
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 

@@ -18,8 +18,8 @@ import msgspec
 
 from recorder.capture.batch import FrameBatch
 from recorder.capture.block import Selection
-from recorder.capture.follow import Patience, following_batches, following_events
 from recorder.capture.reader import Capture, ReadReport, names_to_keep
+from recorder.capture.reading.follow import Patience, following_batches, following_events
 from recorder.console import say
 from recorder.errors import ExitCode, UsageError
 from recorder.event import Event, encode_event

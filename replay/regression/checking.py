@@ -18,7 +18,7 @@ import msgspec
 from recorder.capture.digest import EventDigest, FrameDigest
 from recorder.capture.layout import file_mode
 from recorder.capture.reader import Capture, Problem, ReadReport
-from recorder.capture.tally import integrity_counts
+from recorder.capture.sealing.tally import integrity_counts
 from recorder.errors import Damage, ExitCode, UsageError
 from recorder.event import encode_event
 from recorder.frame import LABELS, Frame

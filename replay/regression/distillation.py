@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from recorder.capture.derive import Plan, derive, is_private, origin_of
 from recorder.capture.reader import Capture
-from recorder.capture.slice import numbered
+from recorder.capture.reshape.derive import Plan, derive, is_private, origin_of
+from recorder.capture.reshape.slice import numbered
 from recorder.errors import UsageError
 from recorder.frame import NO_CONNECTION, Frame, Kind
 from recorder.okx.interpreter import Interpreter

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from recorder.capture.block import Selection
-from recorder.capture.journal_file import JournalFile
+from recorder.capture.journal.file import JournalFile
 from recorder.capture.reader import Capture
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource

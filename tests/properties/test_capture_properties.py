@@ -9,14 +9,14 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.capture.appender import Appender, AppenderOptions
 from recorder.capture.batch import index_of
-from recorder.capture.creation import open_for_writing
 from recorder.capture.digest import FrameDigest
+from recorder.capture.journal.roll import Roller
 from recorder.capture.reader import Capture
-from recorder.capture.roll import Roller
-from recorder.capture.seal import Sealer
+from recorder.capture.sealing.seal import Sealer
 from recorder.capture.verify import verify
+from recorder.capture.writing.appender import Appender, AppenderOptions
+from recorder.capture.writing.creation import open_for_writing
 from recorder.frame import KINDS, Frame, Kind
 
 CHANNELS = ("trades", "books", "tickers")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.capture.compact import compact
 from recorder.capture.digest import EventDigest, FrameDigest
+from recorder.capture.expiry.retention import expire_oldest
 from recorder.capture.reader import Capture
-from recorder.capture.retention import expire_oldest
-from recorder.capture.slice import slice_capture
+from recorder.capture.reshape.compact import compact
+from recorder.capture.reshape.slice import slice_capture
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.frame import Frame, Kind

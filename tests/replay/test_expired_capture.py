@@ -8,11 +8,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from recorder.capture import hold, layout
-from recorder.capture.compact import compact
+from recorder.capture import layout
+from recorder.capture.expiry.retention import expire, expire_oldest
 from recorder.capture.reader import Capture
-from recorder.capture.retention import expire, expire_oldest
-from recorder.capture.slice import slice_capture
+from recorder.capture.reading import hold
+from recorder.capture.reshape.compact import compact
+from recorder.capture.reshape.slice import slice_capture
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.frame import Frame, Kind
 from replay import connect, play, refresh, sql

@@ -305,7 +305,7 @@ def test_an_empty_window_plays_nothing(path: Path) -> None:
 
 
 def test_real_sessions_give_one_digest_at_two_speeds(real_traffic: Path, tmp_path: Path) -> None:
-    from recorder.capture.importer import import_sessions
+    from recorder.capture.reshape.importer import import_sessions
 
     sources = sorted((real_traffic / "sessions").glob("*.jsonl"))
     assert sources

@@ -574,7 +574,7 @@ def test_the_sql_of_the_docs_runs(connection: duckdb.DuckDBPyConnection, reposit
 
 
 def test_real_sessions_answer_as_counted_by_hand(real_traffic: Path, tmp_path: Path) -> None:
-    from recorder.capture.importer import import_sessions
+    from recorder.capture.reshape.importer import import_sessions
 
     # The newest of them; the player's tests play all.
     for number, source in enumerate(sorted((real_traffic / "sessions").glob("*.jsonl"))[-1:]):

@@ -15,8 +15,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from recorder.capture.importer import import_sessions
 from recorder.capture.reader import Capture
+from recorder.capture.reshape.importer import import_sessions
 from recorder.capture.writer import CaptureWriter
 from recorder.clock import NS_PER_SECOND
 from recorder.errors import NotACapture, StartError, UsageError

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from recorder.capture.backlog import FRAME_BYTES
+from recorder.capture.writing.backlog import FRAME_BYTES
 from tests.torture.checker import Wrong, expect, judge
 from tests.torture.kills import is_starved
 from tests.torture.receiver import Log

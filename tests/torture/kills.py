@@ -185,7 +185,7 @@ def sealers_of(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
             command = Path(f"/proc/{child}/cmdline").read_bytes()
-            if b"recorder.capture.sealer" in command:
+            if b"recorder.capture.sealing.sealer" in command:
                 found.append(int(child))
     return found
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from recorder.capture.compact import compact
+from recorder.capture.expiry.retention import expire
 from recorder.capture.reader import Capture
-from recorder.capture.retention import expire
+from recorder.capture.reshape.compact import compact
 from recorder.frame import Kind
 from replay import sql
 from tests.torture.checker import Wrong, expect

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recorder.capture.room import Disk
+from recorder.capture.journal.room import Disk
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.errors import RecorderError
 from recorder.frame import Frame, Kind

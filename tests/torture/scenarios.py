@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from recorder.capture import layout
-from recorder.capture import sealer as sealer_module
 from recorder.capture import writer as writer_module
-from recorder.capture.compact import compact as compact_capture
+from recorder.capture.expiry.retention import expire as expire_segments
 from recorder.capture.recover import recover as recover_capture
-from recorder.capture.retention import expire as expire_segments
-from recorder.capture.seal import Sealer
-from recorder.capture.sealer_process import Answer, SealerProcess
+from recorder.capture.reshape.compact import compact as compact_capture
+from recorder.capture.sealing import sealer as sealer_module
+from recorder.capture.sealing.process import Answer, SealerProcess
+from recorder.capture.sealing.seal import Sealer
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.errors import RecorderError
 from recorder.frame import Frame

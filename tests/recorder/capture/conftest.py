@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from recorder.capture.appender import Appender, AppenderOptions
-from recorder.capture.creation import open_for_writing
-from recorder.capture.roll import Roller
-from recorder.capture.seal import Sealer
+from recorder.capture.journal.roll import Roller
+from recorder.capture.sealing.seal import Sealer
+from recorder.capture.writing.appender import Appender, AppenderOptions
+from recorder.capture.writing.creation import open_for_writing
 from recorder.frame import Frame, Kind
 
 START = 1_763_769_600_000_000_000  # 2025-11-22T00:00:00Z

@@ -22,13 +22,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from recorder.capture.drain import LOOK_S
+from recorder.capture.expiry.retention import expire_oldest
+from recorder.capture.journal.room import RESERVE_FILE, Disk
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.recover import recover
-from recorder.capture.retention import expire_oldest
-from recorder.capture.room import RESERVE_FILE, Disk
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter, WriterOptions
+from recorder.capture.writing.drain import LOOK_S
 from recorder.errors import DiskFailed, DiskFull, ExitCode, InternalError, RecorderError
 from recorder.frame import Frame, Kind
 
@@ -804,7 +804,7 @@ def test_a_fault_while_a_failure_is_dealt_with_ends_the_recording_in_words(
     disk = Faulty(writev=(errno.EIO, lambda call: call > 1))
     writer = CaptureWriter(tmp_path / "c", disk=disk)
     monkeypatch.setattr(
-        "recorder.capture.journal_chain.JournalChain.abandon", lambda _: os.close(-1)
+        "recorder.capture.journal.chain.JournalChain.abandon", lambda _: os.close(-1)
     )
     writer.write(frames_of(10))
     with pytest.raises(InternalError, match="the journal writer stopped"):

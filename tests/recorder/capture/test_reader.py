@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from recorder.capture import layout
-from recorder.capture import serve as serve_module
 from recorder.capture.batch import index_of
 from recorder.capture.layout import locked
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reading import serve as serve_module
 from recorder.capture.recover import recover
-from recorder.capture.seal import Sealer
+from recorder.capture.sealing.seal import Sealer
 from recorder.capture.snapshot import JournalSource
 from recorder.capture.verify import verify
 from recorder.errors import Damage, NotACapture, UsageError

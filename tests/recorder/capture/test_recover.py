@@ -18,11 +18,11 @@ import pytest
 from recorder.capture import layout
 from recorder.capture.digest import FrameDigest
 from recorder.capture.finish import seal_journals
-from recorder.capture.journal_file import JournalFile
+from recorder.capture.journal.file import JournalFile
 from recorder.capture.reader import Capture
+from recorder.capture.reading.serve import ReadReport
 from recorder.capture.recover import recover
-from recorder.capture.seal import Sealer
-from recorder.capture.serve import ReadReport
+from recorder.capture.sealing.seal import Sealer
 from recorder.capture.verify import verify
 from recorder.errors import DiskFull, NotACapture, RecorderError
 from recorder.frame import NO_CONNECTION, Frame, Kind

@@ -11,7 +11,7 @@ import pytest
 from recorder.capture.checkpoint import read_checkpoint, write_checkpoint
 from recorder.capture.digest import EventDigest, FrameDigest
 from recorder.capture.reader import Capture, ReadReport
-from recorder.capture.seal import Sealer
+from recorder.capture.sealing.seal import Sealer
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter
 from recorder.errors import Damage

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from recorder.capture.journal.room import Disk
 from recorder.capture.reader import Capture
-from recorder.capture.room import Disk
 from recorder.capture.verify import verify
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.errors import ExitCode
@@ -66,7 +66,7 @@ async def record_past_a_stall(
 
     monkeypatch.setattr("recorder.live.recording.CaptureWriter", writer_of)
     monkeypatch.setattr("recorder.live.recording.is_loopback", lambda _: False)
-    monkeypatch.setattr("recorder.capture.drain._LEAST_QUEUE_BYTES", 1)
+    monkeypatch.setattr("recorder.capture.writing.drain._LEAST_QUEUE_BYTES", 1)
 
     async def script(socket: Any) -> None:
         await socket.until_subscribed()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from recorder.capture.digest import EventDigest
-from recorder.capture.importer import import_sessions
 from recorder.capture.reader import Capture
+from recorder.capture.reshape.importer import import_sessions
 from recorder.capture.verify import verify
 from recorder.errors import ExitCode
 from recorder.event import Subscribed

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from recorder.capture.covered import coverage_of
 from recorder.capture.reader import Capture
+from recorder.capture.reading.covered import coverage_of
 from recorder.cli import cli
 from recorder.errors import UsageError
 from recorder.event import BookUpdate, Connected, SequenceGap

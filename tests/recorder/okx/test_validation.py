@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from recorder.capture.importer import import_sessions
 from recorder.capture.reader import Capture
+from recorder.capture.reshape.importer import import_sessions
 from recorder.event import BookUpdate, Candle, Disconnected, Level, Quote, Trade
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.validation import RULES, Validator, is_aligned

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 import recorder.okx
-from recorder.capture.importer import import_sessions
 from recorder.capture.reader import Capture
+from recorder.capture.reshape.importer import import_sessions
 from recorder.capture.verify import verify
 from recorder.errors import CaptureExists, UsageError
 from recorder.event import Event

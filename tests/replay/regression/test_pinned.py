@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.capture.importer import import_sessions
+from recorder.capture.reshape.importer import import_sessions
 from replay.regression.checking import check
 from replay.regression.expectation import read_expectation
 from replay.regression.surveying import census

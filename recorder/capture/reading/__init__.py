@@ -1,0 +1,1 @@
+"""How a reader finds, holds and serves the frames of a snapshot."""

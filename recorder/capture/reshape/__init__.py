@@ -1,0 +1,1 @@
+"""Captures made of captures: joined, cut, merged, imported."""

@@ -1,0 +1,209 @@
+"""Merge: two captures as one, every frame of both.
+
+Responsible for the order and for the new numbers of frames and connections. Refuses to choose
+between frames that both recorded, to pass over damage, and to leave a half-made capture behind.
+
+Order. A frame's time is the highest `ts_recv` of its own capture up to it, so that each capture's
+order is kept whatever its clock did; the earlier time comes first, and of equal ones the first
+capture's. That time is also the new `ts_mono`: monotonic clocks of two machines, or of two boots,
+cannot be compared.
+
+Numbers. Frames count from 0. Connections of the first capture keep their numbers, those of the
+second count on behind them. Two kinds of rows name numbers, and follow: a `lost` row loses the seqs
+that it names (its count stays), a `run` row gains `connections`, the numbers it speaks of.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from recorder.capture.batch import BATCH_ROWS
+from recorder.capture.expiry.earlier import last_connection_before
+from recorder.capture.reader import Capture
+from recorder.capture.reading.hold import hold_snapshot
+from recorder.capture.reshape.derive import Plan, derive, is_private, origin_of
+from recorder.capture.reshape.slice import numbered
+from recorder.capture.snapshot import Snapshot
+from recorder.errors import UsageError
+from recorder.frame import Frame, Kind
+from recorder.okx import checkpoint
+from recorder.okx.interpreter import Interpreter
+
+Progress = Callable[[int], None]
+
+_BEHIND_ALL = 1 << 31
+_BATCH_BYTES = 8 << 20
+
+
+class MergeReport(msgspec.Struct, kw_only=True):
+    """What a merge holds.
+
+    Attributes:
+        frames: in the result. connections_from: what was added to the second's numbers.
+        start, end: `ts_recv` of the first and last frame, ns.
+    """
+
+    path: str
+    sources: list[str]
+    frames: int = 0
+    segments: int = 0
+    lost_rows: int = 0
+    connections_from: int = 0
+    start: int | None = None
+    end: int | None = None
+    input_digest: str | None = None
+
+
+def merge_captures(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+) -> MergeReport:
+    """Write every frame of two captures as a new capture.
+
+    Args:
+        progress: called with the number of frames written so far.
+
+    Raises:
+        NotACapture: one is none. CaptureExists: `out` is there already.
+        UsageError: they are of different venues, or hold nothing.
+        Damage: a part cannot be read. DiskFull: no room; nothing is left behind.
+    """
+    captures = [Capture(first), Capture(second)]
+    if captures[0].header.venue != captures[1].header.venue:
+        raise UsageError(
+            f"expected two captures of one venue, received {captures[0].header.venue} and "
+            f"{captures[1].header.venue}; keep them apart"
+        )
+    with ExitStack() as stack:
+        sources: list[_Source] = []
+        for rank, capture in enumerate(captures):
+            snapshot, hold = hold_snapshot(capture)
+            stack.enter_context(hold)
+            # Reading up to here makes the result a matter of the sources as they are now.
+            pinned = capture.pinned(snapshot)
+            shift = 0 if rank == 0 else sources[0].connections
+            sources.append(_Source(pinned, snapshot, rank, shift))
+        if not any(source.last_seq is not None for source in sources):
+            raise UsageError(f"expected frames to merge, found none in {first} and {second}")
+        plan = Plan(
+            venue=captures[0].header.venue,
+            note=_note_of(captures),
+            origin=origin_of("merge", captures, last_seqs=[s.last_seq for s in sources]),
+            first_seq=0,
+            private=is_private(*captures),
+            interpreter=_joined_state(sources),
+        )
+        info = derive(out, plan, _merged(sources), progress)
+    return MergeReport(
+        path=str(out),
+        sources=[str(first), str(second)],
+        frames=info.frames,
+        segments=info.segments,
+        lost_rows=info.lost_rows,
+        connections_from=sources[1].shift,
+        start=info.start,
+        end=info.end,
+        input_digest=info.input_digest,
+    )
+
+
+class _Source:
+    """One of the captures.
+
+    Attributes:
+        connections: number after its highest connection, in the new numbers.
+        last_seq: of its last frame now; None: it has none.
+    """
+
+    def __init__(self, capture: Capture, snapshot: Snapshot, rank: int, shift: int) -> None:
+        self.capture = capture
+        self.rank = rank
+        self.shift = shift
+        self.before = capture.interpreter_before(snapshot.first_seq)
+        state = checkpoint.decode(self.before.save(), float)
+        highest = last_connection_before(capture.path, _BEHIND_ALL)
+        highest = max([highest, *(known.connection for known in state.connections)])
+        highest = max([highest, *(book.connection for book in state.books)])
+        self.last_seq: int | None = None
+        if snapshot.sealed:
+            self.last_seq = snapshot.sealed[-1].last_seq
+        for batch in capture.batches(first_seq=(self.last_seq or -1) + 1):
+            highest = max(highest, *batch.connection)
+            self.last_seq = batch.seq[-1]
+        self.connections = highest + 1 + shift
+
+    def timed(self) -> Iterator[tuple[int, int, Frame]]:
+        """Yield the frames, each with its time and this source's rank."""
+        latest: int | None = None
+        if self.last_seq is None:
+            return
+        for frame in self.capture.frames(last_seq=self.last_seq):
+            latest = frame.ts_recv if latest is None else max(latest, frame.ts_recv)
+            yield latest, self.rank, frame
+
+
+def _note_of(captures: Sequence[Capture]) -> str | None:
+    """Return the notes of both, each once; one alone would speak for frames it never meant."""
+    notes = dict.fromkeys(capture.header.note for capture in captures if capture.header.note)
+    return " + ".join(notes) or None
+
+
+def _merged(sources: list[_Source]) -> Iterator[list[Frame]]:
+    """Yield the frames of all, in order and under their new numbers, some at a time."""
+    streams: Iterable[Iterator[tuple[int, int, Frame]]] = [source.timed() for source in sources]
+    chosen: list[Frame] = []
+    size = 0
+    for seq, (time, rank, frame) in enumerate(heapq.merge(*streams, key=itemgetter(0, 1))):
+        source = sources[rank]
+        new = numbered(frame, seq, connections_from=source.shift)
+        payload = new.payload
+        if frame.kind is Kind.RUN:
+            payload = _of_its_own(payload, source)
+        chosen.append(Frame(seq, new.ts_recv, time, new.connection, new.kind, payload))
+        size += len(payload)
+        if len(chosen) >= BATCH_ROWS or size >= _BATCH_BYTES:
+            yield chosen
+            chosen, size = [], 0
+    if chosen:
+        yield chosen
+
+
+def _of_its_own(payload: bytes, source: _Source) -> bytes:
+    """Return a run row that speaks of the connections of its own capture alone."""
+    try:
+        row: Any = msgspec.json.decode(payload)
+    except msgspec.MsgspecError:
+        return payload
+    if not isinstance(row, dict):
+        return payload
+    first, below = source.shift, source.connections
+    match row.get("connections"):
+        case [int(own_first), int(own_below)]:  # merged before
+            first, below = own_first + source.shift, own_below + source.shift
+    return msgspec.json.encode({**row, "connections": [first, below]})
+
+
+def _joined_state(sources: list[_Source]) -> Interpreter:
+    """Return the state before the first frame: what the captures themselves began with."""
+    books: list[checkpoint.BookState] = []
+    connections: list[checkpoint.ConnectionState] = []
+    for source in sources:
+        state = checkpoint.decode(source.before.save(), float)
+        for book in state.books:
+            book.connection += source.shift
+        for known in state.connections:
+            known.connection += source.shift
+            known.opened_mono = None  # of a clock that the result does not have
+        books += state.books
+        connections += state.connections
+    return Interpreter.restore(checkpoint.encode(books, connections, float))
