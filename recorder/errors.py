@@ -17,7 +17,9 @@ what was expected, what was received, where, and what to do next.
     │   ├── HandshakeError        reached, but refused: HTTP 403 or 404, a certificate
     │   ├── AuthError             the login was refused for good (names the venue's code)
     │   ├── VenueRefused          every subscription was refused (names the venue's code)
-    │   └── RestError             a REST request that the start depends on brought no body
+    │   ├── RestError             a REST request that the start depends on brought no body
+    │   ├── SinkDown              an output cannot be reached, or does not do its part now
+    │   └── SinkRefused           an output refuses for good: a login, a newer schema
     ├── DiskFull              4   the machine: the disk has no room left
     ├── DiskFailed           74   the machine: the disk refuses to write, or does not answer
     ├── Damage                1   the disk: bytes are not what was written
@@ -56,6 +58,8 @@ what goes wrong, what it becomes, whether it is tried again, and how the command
     timeout       | an attempt to connect     | ConnectFailed    | for ever, with back-off    | -
     timeout       | silence after a ping      | Disconnected     | for ever, with back-off    | -
     timeout       | an ack that never comes   | Disconnected     | for ever, with back-off    | -
+    sink          | playing into it: is down  | SinkDown         | for a minute               | 5
+    sink          | a login, a newer schema   | SinkRefused      | no; of a recording, slowly | 5
     disk          | no room                   | DiskFull         | with --on-disk-full wait   | 4
     disk          | writes fail               | DiskFailed       | in a new file              | 74
     internal      | anything not foreseen     | InternalError    | no: --append goes on       | 70
@@ -185,6 +189,17 @@ class VenueRefused(StartError):
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class SinkDown(StartError):
+    """An output cannot be reached, or does not do its part now; it may later.
+
+    Never ends a recording: its capture is what the output goes on from.
+    """
+
+
+class SinkRefused(StartError):
+    """An output refuses until a person changes something: a login, a right, a newer schema."""
 
 
 class RestError(StartError):

@@ -43,10 +43,12 @@ LAYERS = (
     Layer("recorder.capture", (*VOCABULARY, "recorder.okx"), ("msgspec", "pyarrow", "zstandard")),
     Layer(
         "recorder.live",
-        (*VOCABULARY, "recorder.okx", "recorder.capture"),
+        (*VOCABULARY, "recorder.okx", "recorder.capture", "recorder.sinks"),
         ("msgspec", "websockets"),
     ),
-    Layer("recorder.sinks", VOCABULARY, ()),
+    Layer("recorder.sinks.timescale", (*VOCABULARY, "recorder.sinks"), ("msgspec", "psycopg")),
+    Layer("recorder.sinks.redis", (*VOCABULARY, "recorder.sinks"), ("msgspec", "redis")),
+    Layer("recorder.sinks", VOCABULARY, ("msgspec",)),
     Layer("recorder.console", ("recorder.errors", "recorder.clock"), ("click", "rich", "msgspec")),
     Layer("recorder.cli", ("recorder",), ("click", "rich", "msgspec")),
     Layer(
