@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.capture.reader import Capture
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -43,7 +43,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "note": "Simulated. Every channel of OKX, on logged-in sockets, with a trading account.",
     },
 }
-"""Arguments of `replay.simulator.simulate`, by dataset."""
+"""Arguments of `replay.simulation.simulator.simulate`, by dataset."""
 
 KEPT = ("capture.json", "frames", "checkpoints")
 """What of a capture is committed; the rest (lock, empty folders) a reader does not need."""

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from replay.ladder import book_at as book_at
     from replay.player import PlayReport as PlayReport
     from replay.player import play as play
-    from replay.proof import prove as prove
+    from replay.proving.proof import prove as prove
     from replay.regression.checking import check as check
     from replay.regression.distillation import distill as distill
     from replay.regression.recorded import assert_parses_as_recorded as assert_parses_as_recorded
     from replay.regression.surveying import census as census
     from replay.server import serve as serve
-    from replay.simulator import simulate as simulate
+    from replay.simulation.simulator import simulate as simulate
     from replay.sql import connect as connect
     from replay.sql import query as query
     from replay.sql import refresh as refresh
@@ -38,11 +38,11 @@ _HOME = {
     "connect": "replay.sql",
     "distill": "replay.regression.distillation",
     "play": "replay.player",
-    "prove": "replay.proof",
+    "prove": "replay.proving.proof",
     "query": "replay.sql",
     "refresh": "replay.sql",
     "serve": "replay.server",
-    "simulate": "replay.simulator",
+    "simulate": "replay.simulation.simulator",
 }
 
 __all__ = list(_HOME)

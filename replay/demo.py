@@ -35,7 +35,7 @@ from recorder.frame import Kind
 from recorder.okx.route import is_push, route
 from recorder.strategy import Context
 from replay.player import play
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 from replay.sql import query
 
 DATASET = Path(__file__).resolve().parent.parent / "datasets" / "btc-calm"

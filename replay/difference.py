@@ -2,7 +2,7 @@
 
 Responsible for narrowing two runs down to the first digest block in which they differ, for finding
 the first frame or event in it, and for showing both sides field by field. Pure: whoever has blocks,
-frames, events or their JSON gives them. Refuses to run anything (`replay.proof` does) and to judge
+frames, events or their JSON gives them. Refuses to run anything (`proving.proof` does) and to judge
 which side is right.
 """
 

@@ -21,11 +21,12 @@ PURE = (
     "recorder/strategy.py", "recorder/timers.py", "recorder/event", "recorder/okx",
     "recorder/capture/digest.py", "recorder/capture/sealing/tally.py", "recorder/capture/batch.py",
     "recorder/capture/block.py", "recorder/capture/journal/roll.py",
-    "replay/context.py", "replay/difference.py", "replay/evidence.py", "replay/feed.py",
+    "replay/context.py", "replay/difference.py", "replay/proving/evidence.py", "replay/feed.py",
     "replay/ladder.py", "replay/lateness.py", "replay/merged.py", "replay/pace.py",
     "replay/passage.py", "replay/pushdown.py", "replay/source.py",
-    "replay/values.py", "replay/views.py", "replay/witness.py", "replay/market",
-    "replay/simulator.py", "replay/simulated_session.py", "replay/scenario.py",
+    "replay/values.py", "replay/views.py", "replay/proving/witness.py", "replay/market",
+    "replay/simulation/simulator.py", "replay/simulation/session.py",
+    "replay/simulation/scenario.py",
     "replay/server/switchboard.py", "replay/server/catalogue.py",
 )  # fmt: skip
 """Files and folders; what decides an event, its digest, its order, or the time a strategy sees."""

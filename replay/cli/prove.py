@@ -1,7 +1,7 @@
 """`replay prove`: hold every way to the events of a capture against the others.
 
 Responsible for the options, for the surroundings of the processes it starts, and for telling a
-person what differs. Refuses to compare: `replay.proof`.
+person what differs. Refuses to compare: `replay.proving.proof`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from recorder.errors import ExitCode, UsageError
 from recorder.event import encode_event
 from replay.cli.selection import quiet_pipe
 from replay.difference import PAYLOAD_SHOWN, difference_lines
-from replay.evidence import Check, ProofReport
-from replay.proof import digests_of, events_of, prove
+from replay.proving.evidence import Check, ProofReport
+from replay.proving.proof import digests_of, events_of, prove
 
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
 

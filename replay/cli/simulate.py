@@ -1,6 +1,7 @@
 """`replay simulate`: write a capture of a seeded market.
 
-Responsible for the options and for what a person sees. Refuses to simulate: `replay.simulator`.
+Responsible for the options and for what a person sees. Refuses to simulate: that is
+`replay.simulation.simulator`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from rich.progress import Progress, TextColumn
 from recorder.capture.reader import Capture
 from recorder.console import TIME, print_json, say, talk
 from replay.market.instruments import DEFAULT_INSTRUMENTS
-from replay.scenario import SCENARIOS
-from replay.simulator import DEFAULT_START, SimulationReport, simulate
+from replay.simulation.scenario import SCENARIOS
+from replay.simulation.simulator import DEFAULT_START, SimulationReport, simulate
 
 
 @click.command("simulate")

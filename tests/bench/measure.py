@@ -25,7 +25,7 @@ from recorder.okx.parser import Parser
 from recorder.okx.pushes import shape_of
 from recorder.okx.route import is_push, route
 from replay.player import play
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 from tests.bench.serving import serving
 
 ROUNDS = 5

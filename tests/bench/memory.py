@@ -32,7 +32,7 @@ from recorder.frame import NO_CONNECTION, Frame
 from recorder.live.delivery import Delivery
 from recorder.okx.interpreter import Interpreter
 from replay import connect, play
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 from tests.bench.measure import CHANNELS, INSTRUMENTS, RATE
 
 SESSION_FRAMES = 200_000

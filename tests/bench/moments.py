@@ -21,7 +21,7 @@ from recorder.event import Event
 from recorder.frame import Frame, Kind
 from replay.merged import Merger
 from replay.player import play
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 from tests.bench.measure import CHANNELS, INSTRUMENTS, RATE, Corpus, Figure, in_turn, rate
 
 SOURCES = 4

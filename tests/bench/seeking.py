@@ -30,7 +30,7 @@ from recorder.capture.reader import Capture
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource
 from replay.player import play
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 from tests.bench.measure import CHANNELS, INSTRUMENTS, RATE
 from tests.bench.memory import SESSION_FRAMES, write
 

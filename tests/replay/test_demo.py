@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recorder.capture.reader import Capture
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 from replay.sql import query
 
 

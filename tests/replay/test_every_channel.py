@@ -35,7 +35,7 @@ from recorder.okx.route import is_push, route
 from recorder.okx.served import push_of
 from recorder.okx.subscription import subscription_of
 from replay.server import serve
-from replay.simulator import simulated_frames
+from replay.simulation.simulator import simulated_frames
 from replay.sql import connect
 
 NAME = "every-channel"

@@ -17,7 +17,7 @@ from recorder.capture.reshape.slice import slice_capture
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.frame import Frame, Kind
 from replay import connect, play, refresh, sql
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 from replay.sql import query
 
 NOW = 2_000_000_000_000_000_000

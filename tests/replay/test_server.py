@@ -26,7 +26,7 @@ from recorder.okx.interpreter import Interpreter
 from recorder.okx.served import push_of
 from recorder.okx.subscription import Subscription
 from replay.server import Server, serve
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 
 BOOKS = {"channel": "books", "instId": "BTC-USDT"}
 TRADES = {"channel": "trades", "instId": "BTC-USDT"}

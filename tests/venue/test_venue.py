@@ -27,7 +27,7 @@ from recorder.okx.exchange import Rules
 from recorder.okx.faults import AnyFault, Scenario
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.served import push_of
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 from tests.venue.feeds import CaptureFeed, MarketFeed, QuietFeed
 from tests.venue.server import Venue
 

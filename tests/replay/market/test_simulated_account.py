@@ -37,7 +37,7 @@ from recorder.event import (
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.novelty import Census
-from replay.simulator import simulated_frames
+from replay.simulation.simulator import simulated_frames
 
 D = Decimal
 SPOT, SWAP = "BTC-USDT", "BTC-USDT-SWAP"

@@ -14,7 +14,7 @@ from recorder.live.recording import record
 from recorder.okx.served import push_of
 from recorder.okx.subscription import Subscription
 from replay.server import serve
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 
 ROUNDS = 5
 

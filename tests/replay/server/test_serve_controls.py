@@ -15,7 +15,7 @@ from recorder.capture.reader import Capture
 from recorder.okx.served import push_of
 from replay.server import Server, serve
 from replay.server.status import ServeStatus
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 
 BOOKS = {"channel": "books", "instId": "BTC-USDT"}
 

@@ -14,7 +14,7 @@ from recorder.capture.reader import Capture
 from recorder.frame import Kind
 from recorder.okx.served import push_of
 from replay.server import Server, serve
-from replay.simulator import simulate
+from replay.simulation.simulator import simulate
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from replay.market.feed import Feed
 from replay.market.venue import Venue
-from replay.scenario import Scenario
+from replay.simulation.scenario import Scenario
 
 Later = Callable[[int, Callable[[int], object]], None]
 """Let something happen once: so many ns from now."""

@@ -14,7 +14,7 @@ import msgspec
 
 from recorder.capture.digest import BLOCK_SHIFT
 from recorder.errors import CheckFailed
-from replay.witness import Blocks
+from replay.proving.witness import Blocks
 
 SURROUNDINGS: tuple[tuple[str, dict[str, str]], ...] = (
     ("hash seed 0, UTC, C", {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C"}),

@@ -31,10 +31,10 @@ from replay.difference import (
     first_frame_difference,
     frame_fields,
 )
-from replay.evidence import Check, Notes, ProofReport
-from replay.forms import forms_of, names_numbers
-from replay.surroundings import SURROUNDINGS, Process, Stored
-from replay.witness import (
+from replay.proving.evidence import Check, Notes, ProofReport
+from replay.proving.forms import forms_of, names_numbers
+from replay.proving.surroundings import SURROUNDINGS, Process, Stored
+from replay.proving.witness import (
     FAST,
     Blocks,
     Playing,

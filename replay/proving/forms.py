@@ -1,7 +1,7 @@
 """Forms: the same frames as a journal, killed and recovered, sealed, and compacted.
 
 Responsible for writing the frames of a capture anew, in each form that a capture can have on disk,
-into a scratch directory. Refuses to touch the capture itself and to compare (`replay.proof`).
+into a scratch directory. Refuses to touch the capture itself and to compare (`proving.proof`).
 """
 
 from __future__ import annotations

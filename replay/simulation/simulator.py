@@ -1,7 +1,7 @@
 """Captures made of a seeded market: `simulate` writes one, `simulated_frames` yields its frames.
 
 Responsible for putting a simulated session into a capture, with back-pressure, in bounded memory.
-Refuses to know markets (`replay.market`) and sessions (`replay.simulated_session`).
+Refuses to know markets (`replay.market`) and sessions (`replay.simulation.session`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.clock import NS_PER_SECOND
 from recorder.frame import Frame
 from replay.market.instruments import DEFAULT_INSTRUMENTS
-from replay.scenario import Scenario
-from replay.simulated_session import DEFAULT_START, SimulatedSession
+from replay.simulation.scenario import Scenario
+from replay.simulation.session import DEFAULT_START, SimulatedSession
 
 __all__ = ["DEFAULT_START", "SimulationReport", "simulate", "simulated_frames"]
 
@@ -92,7 +92,7 @@ def simulate(
         frames: stop at this many rows (of every kind, the closing ones included).
         rate: order activity, 1.0 is some 50 frames a second for each instrument.
         start: data time of the first row, ns since the epoch.
-        scenario: a name (`replay.scenario.SCENARIOS`) or a time table of one's own.
+        scenario: a name (`replay.simulation.scenario.SCENARIOS`) or a time table of one's own.
         private: log in, and trade with one account: its private channels too. The scenario
             `every-channel` always does.
         note: stored in `capture.json`.

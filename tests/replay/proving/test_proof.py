@@ -17,12 +17,12 @@ from recorder.errors import UsageError
 from recorder.event import Event, Trade
 from recorder.frame import Frame, Kind
 from recorder.okx.interpreter import Interpreter
-from replay import witness
 from replay.cli import cli
-from replay.evidence import ProofReport
 from replay.player import play
-from replay.proof import prove
-from replay.witness import Blocks
+from replay.proving import witness
+from replay.proving.evidence import ProofReport
+from replay.proving.proof import prove
+from replay.proving.witness import Blocks
 
 AT = 1_500
 

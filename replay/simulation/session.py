@@ -41,9 +41,9 @@ from recorder.okx.subscription import Subscription, build_requests
 from replay.market.everything import Offer, Source
 from replay.market.instruments import DEFAULT_INSTRUMENTS, instrument_of, rest_body
 from replay.market.venue import Venue
-from replay.scenario import Scenario, check_arguments, scenario_of
-from replay.simulated_mishaps import Mishaps
-from replay.simulated_network import LATENCY_NS, UPLINK_NS, Link
+from replay.simulation.mishaps import Mishaps
+from replay.simulation.network import LATENCY_NS, UPLINK_NS, Link
+from replay.simulation.scenario import Scenario, check_arguments, scenario_of
 
 DEFAULT_START = 1_793_606_400 * NS_PER_SECOND
 """2026-11-02T08:00:00Z: a fixed start, for a seed alone shall decide a capture."""
@@ -75,7 +75,7 @@ class SimulatedSession:
         scenario: str | Scenario = "mixed",
         private: bool = False,
     ) -> None:
-        """Prepare; arguments are those of `replay.simulator.simulate`.
+        """Prepare; arguments are those of `replay.simulation.simulator.simulate`.
 
         Raises:
             UsageError: an argument makes no sense.

@@ -1,7 +1,7 @@
 """Evidence: what a proof takes down and what it tells.
 
 Responsible for the report with its checks, and for what one reading of a capture notes for the ways
-that see a part of it only. Refuses to compare: `replay.proof` does.
+that see a part of it only. Refuses to compare: `replay.proving.proof` does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from recorder.event import Event
 from recorder.frame import Frame, Kind
 from recorder.okx.parser import PARSER_VERSION
 from replay.difference import EventDifference, FrameDifference
-from replay.witness import EventBlocks, Window
+from replay.proving.witness import EventBlocks, Window
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

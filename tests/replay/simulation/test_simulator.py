@@ -34,7 +34,7 @@ from recorder.event import (
 )
 from recorder.frame import Frame, Kind, encode_record
 from recorder.okx.interpreter import Interpreter
-from replay.simulator import simulate, simulated_frames
+from replay.simulation.simulator import simulate, simulated_frames
 
 MINUTE = 60 * NS_PER_SECOND
 

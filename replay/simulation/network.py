@@ -1,7 +1,7 @@
 """The network of a simulation: how long messages take, and what a connection is.
 
 Responsible for latency and for the state of both ends of a simulated connection. Refuses to decide
-what is sent: that is `replay.simulated_session`.
+what is sent: that is `replay.simulation.session`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What happens to a simulated session beside trading: gaps, resets, silence, disconnects.
 
 Responsible for the time table of a simulation. Refuses to make any of it happen: that is
-`replay.simulated_session`.
+`replay.simulation.session`.
 """
 
 from __future__ import annotations

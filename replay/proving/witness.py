@@ -2,7 +2,7 @@
 
 Responsible for the ways there are in this process (read, streamed, played at any speed, steered,
 begun in the middle), each as digests of its blocks and, where they differ, as the frames and events
-of one block. Refuses to compare: `replay.proof` does. Other processes: `replay.surroundings`.
+of one block. Refuses to compare: `proving.proof` does. Other processes: `proving.surroundings`.
 """
 
 from __future__ import annotations

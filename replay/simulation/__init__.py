@@ -1,0 +1,1 @@
+"""A seeded market (`replay.market`) recorded into a capture."""
