@@ -50,7 +50,8 @@ from recorder.okx.standing import (
     argument_meant,
     request_number,
 )
-from recorder.okx.subscription import Subscription, build_requests, subscription_of
+from recorder.okx.subscription import Subscription, build_requests
+from recorder.okx.wanted import Wanted
 
 __all__ = [
     "PING",
@@ -104,9 +105,9 @@ class Session:
         resync: bool = True,
         has_book: Callable[[Subscription], bool] | None = None,
     ) -> None:
-        self._arguments = {item.key: Argument(item, now) for item in wanted}
+        self._wanted = Wanted(wanted, now)
         self._log_in = log_in
-        needed = log_in and any(item.needs_login for item in self._arguments.values())
+        needed = log_in and any(item.needs_login for item in self._wanted)
         self._login = LoginStep(wanted=needed, now=now, failures=login_failures)
         self._has_given_up = False
         self._ping_after = ping_after
@@ -118,19 +119,23 @@ class Session:
         self._last_heard = now
         self._pinged_at: int | None = None
         self._is_closing = False
-        self._refusals: dict[Subscription, Refusal] = {}
 
     # --- what is known -------------------------------------------------------------------
 
     @property
     def standings(self) -> Mapping[Subscription, Standing]:
         """How every wanted argument stands, in the order of asking."""
-        return {item.subscription: item.standing for item in self._arguments.values()}
+        return self._wanted.standings
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
         """The arguments the venue said no to, and why."""
-        return tuple(self._refusals.values())
+        return self._wanted.refusals
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is wanted, and the venue has confirmed whatever was given up."""
+        return not self._wanted.arguments
 
     @property
     def login(self) -> LoginState:
@@ -149,29 +154,23 @@ class Session:
         It can when every wanted argument is HELD or REFUSED, and every held incremental book has
         its snapshot (`has_book`).
         """
-        for item in self._arguments.values():
-            if item.standing is Standing.HELD:
-                if item.is_chained and not self._sees_book(item):
-                    return False
-            elif item.standing is not Standing.REFUSED:
-                return False
-        return True
+        return self._wanted.is_settled(self._sees_book)
 
     @property
     def deadline(self) -> int | None:
         """When `tick` has something to do next (monotonic ns); None: never."""
         if self._is_closing:
             return None
-        if self._pinged_at is not None:
-            times = [self._pinged_at + self._pong_timeout]
-        else:
-            times = [self._last_heard + self._ping_after]
+        pinged = self._pinged_at
+        waits = self._last_heard + self._ping_after
+        times = [waits if pinged is None else pinged + self._pong_timeout]
         dues = [self._login.next_time]
-        dues += [item.next_time for item in self._arguments.values() if self._may_ask(item)]
+        arguments = self._wanted.arguments.values()
+        dues += [item.next_time for item in arguments if self._may_ask(item)]
         earliest = min((time for time in dues if time is not None), default=None)
         if earliest is not None:
             times.append(max(earliest, self._budget.available_from))
-        leaves = [item.leave_at for item in self._arguments.values() if item.leave_at is not None]
+        leaves = [item.leave_at for item in arguments if item.leave_at is not None]
         if leaves:
             times.append(max(min(leaves), self._budget.round_from, self._budget.available_from))
         return min(times)
@@ -219,9 +218,25 @@ class Session:
 
     def renew_books(self, now: int) -> list[Action]:
         """Ask for fresh snapshots of all held books: the capture lacks some of their updates."""
-        for item in self._arguments.values() if self._resync else ():
+        for item in self._wanted if self._resync else ():
             if item.is_chained and item.standing is Standing.HELD:
                 item.leave_soon(now)
+        return [] if self._is_closing else self._ask(now)
+
+    def subscribe(self, subscriptions: Iterable[Subscription], now: int) -> list[Action]:
+        """Hold more arguments; those the venue had refused are asked for again."""
+        for subscription in subscriptions:
+            item = self._wanted.add(subscription, now)
+            if item.needs_login and self._log_in:
+                self._login.want(now)
+                if self._login.state is LoginState.FAILED:
+                    self._wanted.refuse(item, self._login.code, self._login.message)
+        return [] if self._is_closing else self._ask(now)
+
+    def unsubscribe(self, subscriptions: Iterable[Subscription], now: int) -> list[Action]:
+        """Leave arguments for good; what was never asked for is simply not."""
+        for subscription in subscriptions:
+            self._wanted.give_up(subscription, now)
         return [] if self._is_closing else self._ask(now)
 
     def closed(self, code: int | None, reason: str, now: int) -> list[Action]:
@@ -254,8 +269,11 @@ class Session:
             self._login.asked(self._next_id(), now)
             actions.append(LogIn(self._login.request_id))
         actions += self._give_up()
+        may_send = self._budget.available_from <= now
+        if may_send:
+            actions += self._request("unsubscribe", self._wanted.to_leave(now), now)
         due, is_urgent, leaves = [], False, False
-        for item in self._arguments.values():
+        for item in self._wanted:
             if item.standing is Standing.HELD:
                 if item.check_at is not None and now >= item.check_at:
                     self._check(item, now)
@@ -267,42 +285,32 @@ class Session:
                 is_urgent = is_urgent or now >= item.due
                 if now + _GATHER >= item.due:
                     due.append(item)
-        if leaves and now >= self._budget.round_from:
-            self._request("unsubscribe", self._leaving(now), now, actions)
-        if is_urgent:
-            self._request("subscribe", due, now, actions)
+        if leaves and may_send and now >= self._budget.round_from:
+            room = self._budget.begin_round(now)
+            leaving = self._wanted.to_renew(now + _GATHER)
+            actions += self._request("unsubscribe", leaving, now, room)
+        if is_urgent and may_send:
+            actions += self._request("subscribe", due, now)
         return actions
 
-    def _leaving(self, now: int) -> list[Argument]:
-        return [
-            item
-            for item in self._arguments.values()
-            if item.leave_at is not None and now + _GATHER >= item.leave_at
-        ]
-
     def _request(
-        self, operation: str, items: list[Argument], now: int, actions: list[Action]
-    ) -> None:
-        if self._budget.available_from > now:
-            return
-        room = self._budget.begin_round(now) if operation == "unsubscribe" else None
+        self, operation: str, items: list[Argument], now: int, room: int | None = None
+    ) -> list[Action]:
+        actions: list[Action] = []
         subscriptions = [item.subscription for item in items]
         for request in build_requests(operation, subscriptions, self._next_id)[:room]:
             if not self._budget.take(now):
-                return
+                break
             actions.append(Send(request.payload))
             for subscription in request.subscriptions:
-                item = self._arguments[subscription.key]
+                item = self._wanted.arguments[subscription.key]
                 item.requested(operation, request_number(request.id) or 0, now)
+        return actions
 
     # --- answers -------------------------------------------------------------------------
 
-    def _find(self, argument: Mapping[str, object]) -> Argument | None:
-        subscription = subscription_of(argument)
-        return None if subscription is None else self._arguments.get(subscription.key)
-
     def _acked(self, event: Subscribed, now: int) -> None:
-        item = self._find(event.argument)
+        item = self._wanted.find(event.argument)
         if item is None or item.standing is Standing.LEAVING:
             return  # an ack repeated while we leave does not mean that we are back
         number = item.request if event.request_id is None else request_number(event.request_id)
@@ -311,35 +319,37 @@ class Session:
         if item.standing is Standing.REFUSED and item.was_acked:
             return  # nor one repeated after the error that followed it
         item.acked(now, wants_snapshot=self._resync and self._has_book is not None)
-        self._refusals.pop(item.subscription, None)
+        self._wanted.accepted(item)
 
     def _left(self, event: Unsubscribed, now: int) -> None:
-        item = self._find(event.argument)
+        item = self._wanted.find(event.argument)
         if item is None:
             return
-        if item.standing is Standing.LEAVING:
+        is_repeated = item.left and request_number(event.request_id) == item.left
+        if item.is_unwanted and (item.standing is Standing.LEAVING or not is_repeated):
+            self._wanted.forget(item)
+        elif item.standing is Standing.LEAVING:
             item.ask_at(now + _GATHER)
-            together = [it for it in self._arguments.values() if it.request == item.request]
+            together = [it for it in self._wanted if it.request == item.request]
             if all(it.standing is not Standing.LEAVING for it in together):
                 for it in together:  # the last one: all of them in one request again
                     it.due = now if it.standing is Standing.DUE else it.due
-        elif item.standing is Standing.HELD:
-            if item.left and request_number(event.request_id) == item.left:
-                return  # an answer repeated
+        elif item.standing is Standing.HELD and not is_repeated:
             # Not asked for: the venue evicts `books` when `books-l2-tbt` of the same instrument
             # is subscribed (changelog 2024-07-17). Ask again, but not at once.
             item.ask_at(now + _EVICTED_DELAY)
 
     def _refused(self, event: VenueError, now: int) -> None:
-        item = None if event.code in _NO_REFUSALS else argument_meant(event, self._arguments)
+        item = None if event.code in _NO_REFUSALS else argument_meant(event, self._wanted.arguments)
         if item is None or item.standing is Standing.REFUSED:
             return
         delay = _RETRY_CODES.get(event.code)
         if delay is not None:
-            for other in self._arguments.values():
-                asked = other.standing in (Standing.ASKED, Standing.LEAVING)
-                if asked and other.request == item.request:
+            for other in self._wanted.arguments.values():
+                if other.request == item.request and other.is_asked:
                     other.ask_at(now + min(delay << min(other.asks, 10), DELAY_MAX))
+        elif item.is_unwanted:
+            self._wanted.forget(item)  # it was not held
         elif item.standing is Standing.LEAVING:
             item.ask_at(now)  # it was not held: then ask for it
         elif event.code == PLEASE_LOG_IN and self._may_log_in and item.denials < _DENIALS:
@@ -348,22 +358,15 @@ class Session:
             item.ask_at(now + (_DENIED_DELAY << item.denials))
             item.denials += 1
         else:
-            self._refuse(item, event.code, event.message)
-
-    def _refuse(self, item: Argument, code: str, message: str) -> None:
-        item.refuse()
-        self._refusals[item.subscription] = Refusal(item.subscription, code, message)
+            self._wanted.refuse(item, event.code, event.message)
 
     def _counted(self, event: ConnectionCount) -> None:
         """Too many connections hold a channel: this one has lost all its arguments of it."""
-        if not event.exceeded:
-            return
-        for item in self._arguments.values():
-            if item.subscription.channel == event.channel:
-                if item.standing is not Standing.REFUSED:
-                    words = f"{event.count} connections of the account hold this channel"
-                    self._refuse(item, CONNECTION_COUNT, words)
-                item.was_acked = True  # so an ack that is late does not bring it back
+        if event.exceeded:
+            words = f"{event.count} connections of the account hold this channel"
+            self._wanted.refuse_for_good(
+                lambda item: item.subscription.channel == event.channel, CONNECTION_COUNT, words
+            )
 
     def _give_up(self) -> list[Action]:
         """Refuse what needs a login that failed for good, and say so once."""
@@ -371,10 +374,7 @@ class Session:
             return []
         self._has_given_up = True
         code, message = self._login.code, self._login.message
-        for item in self._arguments.values():
-            if item.needs_login and item.standing is not Standing.REFUSED:
-                self._refuse(item, code, message)
-                item.was_acked = True
+        self._wanted.refuse_for_good(lambda item: item.needs_login, code, message)
         return [GiveUp(code, message)]
 
     # --- fresh snapshots -----------------------------------------------------------------
@@ -383,7 +383,7 @@ class Session:
         """Ask for a new snapshot of a broken book: only a fresh subscribe brings one."""
         if not self._resync:
             return
-        for item in self._arguments.values():
+        for item in self._wanted:
             subscription = item.subscription
             if subscription.channel != event.channel or item.standing is not Standing.HELD:
                 continue

@@ -46,6 +46,7 @@ class Standing(Enum):
     REFUSED = "refused"  # the venue said no
 
 
+_UNSETTLED = (Standing.DUE, Standing.ASKED, Standing.LEAVING)
 _UNANSWERED_FIRST = (
     Standing.ASKED,
     Standing.LEAVING,
@@ -81,6 +82,7 @@ class Argument:
         leave_at: HELD: when to unsubscribe for a new snapshot.
         check_at: HELD: when its book must have had its snapshot.
         resyncs: fresh snapshots in a row; resync_from: the next one no earlier.
+        is_unwanted: it is to be left for good; leaves: requests for that so far.
     """
 
     __slots__ = (
@@ -89,7 +91,9 @@ class Argument:
         "denials",
         "due",
         "is_chained",
+        "is_unwanted",
         "leave_at",
+        "leaves",
         "left",
         "needs_login",
         "request",
@@ -114,11 +118,18 @@ class Argument:
         self.check_at: int | None = None
         self.resyncs = 0
         self.resync_from = now
+        self.is_unwanted = False
+        self.leaves = 0
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether an answer is awaited."""
+        return self.standing in (Standing.ASKED, Standing.LEAVING)
 
     @property
     def next_time(self) -> int | None:
         """When something is to be done about it, but for `leave_at`; None: nothing."""
-        if self.standing in (Standing.DUE, Standing.ASKED, Standing.LEAVING):
+        if self.is_unwanted or self.standing in _UNSETTLED:
             return self.due
         return self.check_at
 
