@@ -25,6 +25,9 @@ _AT_ONCE = -NEVER
 Call = Callable[[Any], object]
 """What a timer does; it is given the context."""
 
+Listener = Callable[["Timer", Any], object]
+"""What is told of the timers that have no call of their own: a strategy's `on_timer`."""
+
 
 class Timer:
     """One timer that was set; `cancel()` takes it back.
@@ -33,13 +36,21 @@ class Timer:
         due: when it fires (next), ns of data time. interval: ns, None where it fires once.
     """
 
-    __slots__ = ("call", "due", "interval", "is_cancelled", "order")
+    __slots__ = ("call", "due", "interval", "is_cancelled", "listener", "order")
 
-    def __init__(self, due: int, order: int, call: Call, interval: int | None) -> None:
+    def __init__(
+        self,
+        due: int,
+        order: int,
+        call: Call | None,
+        interval: int | None,
+        listener: Listener | None = None,
+    ) -> None:
         self.due = due
         self.order = order
         self.call = call
         self.interval = interval
+        self.listener = listener
         self.is_cancelled = False
 
     def cancel(self) -> None:
@@ -53,9 +64,11 @@ class Timers:
     Attributes:
         due: no timer fires before this time, ns; the player asks for nothing else per frame.
         fired: how often timers fired.
+        listener: is told of timers that are set without a call; of several strategies on one
+            stream, that of the one in hand.
     """
 
-    __slots__ = ("_clock", "_heap", "_set", "due", "fired")
+    __slots__ = ("_clock", "_heap", "_set", "due", "fired", "listener")
 
     def __init__(self, clock: DataClock) -> None:
         self._clock = clock
@@ -63,30 +76,35 @@ class Timers:
         self._set = 0
         self.due = NEVER
         self.fired = 0
+        self.listener: Listener | None = None
 
     @property
     def left(self) -> int:
         """How many timers wait to fire."""
         return sum(not timer.is_cancelled for _, _, timer in self._heap)
 
-    def at(self, time: int, call: Call) -> Timer:
-        """Call `call(context)` once, at a time, ns; one that has passed: before the next frame."""
+    def at(self, time: int, call: Call | None = None) -> Timer:
+        """Call `call(context)` once, at a time, ns; one that has passed: before the next frame.
+
+        Without a call, the strategy's `on_timer(timer, context)`; so with `after` and `every`.
+        """
         return self.set(time, call)
 
-    def after(self, delay: int, call: Call) -> Timer:
+    def after(self, delay: int, call: Call | None = None) -> Timer:
         """Call `call(context)` once, `delay` ns from now."""
         return self.set(self._clock.now() + delay, call)
 
-    def every(self, interval: int, call: Call, *, start: int | None = None) -> Timer:
+    def every(self, interval: int, call: Call | None = None, *, start: int | None = None) -> Timer:
         """Call `call(context)` every `interval` ns, first at `start`, else an interval from now."""
         first = self._clock.now() + interval if start is None else start
         return self.set(first, call, interval)
 
-    def set(self, due: int, call: Call, interval: int | None = None) -> Timer:
+    def set(self, due: int, call: Call | None, interval: int | None = None) -> Timer:
         """Set a timer; one due in the past fires before the next frame.
 
         Raises:
-            UsageError: an interval that is not above 0, or a time that is no integer.
+            UsageError: an interval that is not above 0, a time that is no integer, or no call
+                where no strategy has `on_timer`.
         """
         for what, value in (("a time", due), ("an interval", 1 if interval is None else interval)):
             if type(value) is not int:
@@ -95,8 +113,13 @@ class Timers:
                 )
         if interval is not None and interval <= 0:
             raise UsageError(f"expected an interval above 0 ns, received {interval}")
+        if call is None and self.listener is None:
+            raise UsageError(
+                "expected a timer with a call, or a strategy with on_timer(timer, context), "
+                "received neither; give context.at(time, call)"
+            )
         now = self._clock.now()
-        timer = Timer(max(due, now), self._set, call, interval)
+        timer = Timer(max(due, now), self._set, call, interval, self.listener)
         self._set += 1
         heappush(self._heap, (timer.due, timer.order, timer))
         # Frames may be stamped before `now` (the clock of the recording stepped back).
@@ -116,8 +139,12 @@ class Timers:
                 timer.due = due + timer.interval
                 heappush(heap, (timer.due, order, timer))
             self.fired += 1
+            listener = self.listener = timer.listener
             try:
-                timer.call(context)
+                if timer.call is not None:
+                    timer.call(context)
+                elif listener is not None:
+                    listener(timer, context)
             except Exception as error:
                 error.add_note(f"{TIMER_NOTE} due at {format_time(due)}")
                 raise

@@ -39,21 +39,22 @@ class PlayContext:
         self.timers = Timers(self.clock)
         self.restarts = restarts
 
-    def at(self, time: int, call: Call) -> Timer:
+    def at(self, time: int, call: Call | None = None) -> Timer:
         """Call `call(context)` once, at a time, ns since the Unix epoch; `cancel()` takes it back.
 
-        A time that has passed already: before the next frame.
+        A time that has passed already: before the next frame. Without a call, the strategy's
+        `on_timer(timer, context)`; so with `after` and `every`.
 
         Raises:
             UsageError: the time is no integer.
         """
         return self.timers.at(time, call)
 
-    def after(self, delay: int, call: Call) -> Timer:
+    def after(self, delay: int, call: Call | None = None) -> Timer:
         """Call `call(context)` once, `delay` ns of data time from now."""
         return self.timers.after(delay, call)
 
-    def every(self, interval: int, call: Call, *, start: int | None = None) -> Timer:
+    def every(self, interval: int, call: Call | None = None, *, start: int | None = None) -> Timer:
         """Call `call(context)` every `interval` ns of data time.
 
         Args:

@@ -6,11 +6,13 @@ each frame. Refuses to choose frames, to wait for their time or to show anything
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from recorder.event import Event
 from recorder.frame import Frame
-from recorder.strategy import Handler
+from recorder.strategy import Context, Handler
 from recorder.timers import TIMER_NOTE
 from replay.context import PlayContext
 from replay.feed import PLAYED
@@ -40,6 +42,27 @@ class Passage:
         self._sources = sources
         self._handler = handler
         self._is_filtered = is_filtered
+
+    def begin(self, start: Callable[[Context], object], now: int) -> None:
+        """Tell the strategy that its first event is next.
+
+        Args:
+            now: `ts_recv` of the first frame, ns: what the clock reads.
+        """
+        self.context.clock.advance(now)
+        try:
+            start(self.context)
+        except Exception as error:
+            error.add_note(f"{NOTE} its start")
+            raise
+
+    def end(self, stop: Callable[[Context], object]) -> None:
+        """Tell the strategy that there was its last event."""
+        try:
+            stop(self.context)
+        except Exception as error:
+            error.add_note(f"{NOTE} its stop")
+            raise
 
     def play_all(self, frames: list[Frame]) -> None:
         """Play one source at max, unfiltered: nothing in the loop but what must be."""
@@ -175,3 +198,14 @@ def _note(error: Exception, event: Event | None) -> None:
         return
     if event is not None:
         error.add_note(f"{NOTE} {type(event).__name__} at seq {event.seq}, index {event.index}")
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let the garbage collector look less often; events hold no cycles and are many."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

@@ -7,9 +7,7 @@ read a clock for anything but pacing and the report: a strategy's clock is moved
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from time import monotonic_ns, sleep
@@ -25,7 +23,7 @@ from recorder.frame import Frame
 from recorder.okx.faults import Fault, Scenario
 from recorder.okx.faults.log import Injected, together
 from recorder.okx.faults.words import scenario_of
-from recorder.strategy import Handler, handler_of
+from recorder.strategy import Adapted, adapt
 from replay.controls import Controls
 from replay.feed import Wanted
 from replay.lateness import Lateness
@@ -33,7 +31,7 @@ from replay.merged import Merger
 from replay.pace import Pace, parse_pace
 from replay.pacer import Pacer
 from replay.passage import NOTE as NOTE
-from replay.passage import Passage
+from replay.passage import Passage, rare_collections
 from replay.play_report import PlayReport as PlayReport
 from replay.play_report import Progress as Progress
 from replay.source import Named, Source, captures_of, sources_of
@@ -71,7 +69,8 @@ def play(
     Args:
         capture: a `Capture` or its path; or several of them, which are merged in the order of
             `ts_recv`, of equal ones in the order given; see `replay.merged`.
-        strategy: a callable `(event, context)` or an object with `on_event`; None counts only.
+        strategy: a callable `(event, context)`, an object with `on_event`, `on_trade` or the like
+            (`recorder.strategy`), or a list of these; None counts only.
         speed: `max`, data seconds per second (`1`, `10`, `0.5`), frames per second (`5000/s`), or
             `step`: stand still, and go on frame by frame as `controls` says.
         start, end: window of `ts_recv`, ns, as in `Capture.frames`; the books are right from the
@@ -156,7 +155,7 @@ class _Replay:
         self.on_progress = on_progress
         self.with_digest = with_digest
         self.types: dict[type[Event], int] = {}
-        self.handler: Handler = self._count if strategy is None else handler_of(strategy)
+        self.strategy: Adapted = adapt(self._count if strategy is None else strategy)
         self.lateness = lateness
         self.pacer = Pacer(
             pace.speed,
@@ -182,12 +181,13 @@ class _Replay:
         self._last: Frame | None = None
         self._next: Frame | None = None  # the first one of all, or after a seek
         self._shown = 0
+        self._passage: Passage | None = None
 
     def run(self) -> PlayReport:
         """Play all of it, as often as asked for, from wherever it is sent."""
         began = monotonic_ns()
         start = self.wanted.start
-        with _rare_collections():
+        with rare_collections():
             while True:
                 played = self._play_from(start)
                 if self.steering is not None:
@@ -202,6 +202,8 @@ class _Replay:
                 if not played or self._times_left == 0:
                     break
                 start = self.wanted.start
+            if self._passage is not None:
+                self._passage.end(self.strategy.stop)
         return self._report((monotonic_ns() - began) / NS_PER_SECOND)
 
     def _play_from(self, start: int | None) -> bool:
@@ -216,8 +218,13 @@ class _Replay:
             return False
         self._restarts += 1
         passage = Passage(
-            self.sources, self.handler, is_filtered=wanted.is_filtered, restarts=self._restarts
+            self.sources,
+            self.strategy.handle,
+            is_filtered=wanted.is_filtered,
+            restarts=self._restarts,
         )
+        if self._next is not None:
+            passage.begin(self.strategy.start, self._next.ts_recv)
         schedule = self.pacer.schedule
         schedule.seek()
         if self.pace.speed is None and self._next is not None:
@@ -232,6 +239,7 @@ class _Replay:
                 self._idle()
         self.timers_fired += passage.context.timers.fired
         self.timers_left = passage.context.timers.left
+        self._passage = passage
         return True
 
     def _open(self, wanted: Wanted) -> Iterator[Part] | None:
@@ -386,14 +394,3 @@ class _Replay:
                 return None
             total.update(bytes.fromhex(digest))
         return total.hexdigest()
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Let the garbage collector look less often; events hold no cycles and are many."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)

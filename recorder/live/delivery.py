@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 import msgspec
@@ -29,7 +29,7 @@ from recorder.clock import NS_PER_SECOND, DataClock
 from recorder.event import Event, Lost
 from recorder.frame import NO_CONNECTION, Frame
 from recorder.okx.interpreter import Interpreter
-from recorder.strategy import Handler
+from recorder.strategy import Context, Handler, adapt
 from recorder.timers import Timers
 
 QUEUE_BYTES = 64 << 20
@@ -56,11 +56,12 @@ class HandlerContext:
     """
 
     restarts = 0
-    __slots__ = ("_clock", "_delivery", "after", "at", "every")
+    __slots__ = ("_clock", "_delivery", "after", "at", "every", "timers")
 
     def __init__(self, clock: DataClock, delivery: Delivery, timers: Timers) -> None:
         self._clock = clock
         self._delivery = delivery
+        self.timers = timers
         self.at = timers.at
         self.after = timers.after
         self.every = timers.every
@@ -112,7 +113,9 @@ class Delivery:
     def __init__(self, handler: Handler, *, queue_bytes: int = QUEUE_BYTES) -> None:
         self.errors = 0
         self.lost = 0
-        self._handler = handler
+        self._strategy = adapt(handler)
+        self._handler = self._strategy.handle
+        self._has_begun = False
         self._queue_bytes = queue_bytes
         self._queue: SimpleQueue[Sequence[Frame] | _Resume | None] = SimpleQueue()
         self._words: deque[str] = deque(maxlen=2 * _TOLD_MAX)
@@ -252,13 +255,28 @@ class Delivery:
                     for frame in item:
                         if self._is_abandoned:
                             return
+                        if not self._has_begun:
+                            self._begin(frame.ts_recv)
                         self._deliver(frame)
+            if self._has_begun and not self._is_abandoned:
+                self._guard(self._strategy.stop, "at its stop")
         except BaseException as error:  # noqa: BLE001  # a fault of ours must not end a recording
             self._is_dead = True
             self._words.append(
                 f"warning: events are no longer delivered to the handler "
                 f"({type(error).__name__}: {error}); recording goes on"
             )
+
+    def _begin(self, ts_recv: int) -> None:
+        self._has_begun = True
+        self._clock.advance(ts_recv)
+        self._guard(self._strategy.start, "at its start")
+
+    def _guard(self, hook: Callable[[Context], object], when: str) -> None:
+        try:
+            hook(self._context)
+        except BaseException as error:  # noqa: BLE001  # as of the handler itself
+            self._tell(error, when)
 
     def _resume(self, item: _Resume) -> None:
         self._pass_time(item.lost.ts_recv)  # with the books of the time before

@@ -32,7 +32,7 @@ from recorder.live.resnapshot import RESNAPSHOT_HOURS
 from recorder.okx.auth import Credentials
 from recorder.okx.hosts import hosts_at, hosts_of
 from recorder.okx.subscription import Subscription, parse_subscription
-from recorder.strategy import handler_of
+from recorder.strategy import adapt
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ async def record(
     writer_options = writer_options or WriterOptions()
     if private:
         writer_options = msgspec.structs.replace(writer_options, private=True)
-    handler = None if on_event is None else handler_of(on_event)
+    handler = None if on_event is None else adapt(on_event)
     wanted = await resolve(wanted, hosts, instruments_file=instruments_file)
     options: dict[str, Any] = {
         "subscriptions": [str(item) for item in wanted],

@@ -160,3 +160,48 @@ def test_times_are_integers(value: Any) -> None:
 def test_an_interval_is_above_zero() -> None:
     with pytest.raises(UsageError, match="above 0"):
         PlayContext([]).every(0, print)
+
+
+class Ticking:
+    """Counts its own timers; starts them in `on_start`."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        self.notes: list[tuple[str, float]] = []
+        self.timer: Any = None
+
+    def note(self, name: str, context: PlayContext) -> None:
+        self.notes.append((name, (context.clock.now() - START) / S))
+
+    def on_start(self, context: PlayContext) -> None:
+        self.note("start", context)
+        self.timer = context.every(self.seconds * S)
+
+    def on_timer(self, timer: Any, context: PlayContext) -> None:
+        assert timer is self.timer
+        self.note("timer", context)
+
+    def on_stop(self, context: PlayContext) -> None:
+        self.note("stop", context)
+
+
+def test_a_timer_without_a_call_reaches_on_timer_of_the_strategy_that_set_it(path: Path) -> None:
+    alone, slow, fast = Ticking(40), Ticking(40), Ticking(25)
+    play(path, alone)
+    play(path, [slow, fast])
+    assert slow.notes == alone.notes == [("start", 0), ("timer", 40), ("timer", 80), ("stop", 100)]
+    assert [note for note in fast.notes if note[0] == "timer"] == [
+        ("timer", 25), ("timer", 50), ("timer", 75), ("timer", 100),
+    ]  # fmt: skip
+
+
+def test_a_timer_nobody_hears_is_refused(path: Path) -> None:
+    with pytest.raises(UsageError, match="on_timer"):
+        play(path, lambda event, context: context.after(S))
+
+
+def test_a_strategy_is_started_at_each_beginning_and_stopped_once(path: Path) -> None:
+    strategy = Ticking(1_000)
+    report = play(path, strategy, loop=3)
+    assert report.restarts == 2
+    assert strategy.notes == [("start", 0), ("start", 0), ("start", 0), ("stop", 100)]

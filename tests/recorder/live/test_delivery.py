@@ -380,3 +380,29 @@ def test_frames_the_disk_did_not_keep_are_counted_told_and_end_the_digest(tmp_pa
     assert len(told) == 1
     assert "5 frames, seq 5 to 9, could not be kept (disk full)" in told[0]
     pipeline.close()
+
+
+def test_a_strategy_of_methods_is_started_hears_its_timers_and_is_stopped() -> None:
+    class Strategy:
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
+
+        def on_start(self, context: Any) -> None:
+            self.seen.append(("start", context.clock.now() // S))
+            context.after(3 * S // 2)
+
+        def on_book(self, event: Event, context: Any) -> None:
+            self.seen.append(event.seq)
+
+        def on_timer(self, timer: Any, context: Any) -> None:
+            self.seen.append(("timer", context.clock.now() / S))
+
+        def on_stop(self, context: Any) -> None:
+            self.seen.append("stop")
+
+    strategy = Strategy()
+    shell = Offerer(strategy)
+    shell.offer(frame(1, payload(0)), frame(2, payload(1)), frame(3, payload(2)))
+    shell.delivery.wait()
+    assert strategy.seen == [("start", 1), 1, 2, ("timer", 2.5), 3, "stop"]
+    assert (shell.delivery.errors, shell.delivery.take_words()) == (0, [])
