@@ -8,7 +8,7 @@ is sent (`okx.session`) and what comes after it (`live.endpoint`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from recorder.clock import NS_PER_SECOND
@@ -35,13 +35,12 @@ class Line(NamedTuple):
 
     Attributes:
         name: `public`, `business` or `private`; url: its address.
-        wanted: arguments to hold. options: how a socket is kept.
+        options: how a socket is kept.
         credentials: to log in with where an argument needs it; None: never.
     """
 
     name: str
     url: str
-    wanted: tuple[Subscription, ...]
     options: LinkOptions
     credentials: Credentials | None
 
@@ -61,11 +60,18 @@ class Ending(NamedTuple):
 class Owner(Protocol):
     """The endpoint; every call is synchronous and must be quick."""
 
+    @property
+    def wanted(self) -> tuple[Subscription, ...]:
+        """Arguments to hold, as of now."""
+
     def on_opened(self, conversation: Conversation) -> None:
         """The socket is open."""
 
     def on_event(self, conversation: Conversation, event: Event) -> None:
         """The session has taken an event of this socket."""
+
+    def on_talked(self, conversation: Conversation) -> None:
+        """The session has answered, asked or given up asking: arguments may stand differently."""
 
     def on_give_up(self, conversation: Conversation, action: GiveUp) -> None:
         """The login cannot succeed."""
@@ -131,6 +137,11 @@ class Conversation:
         return self._connection.is_open
 
     @property
+    def known(self) -> Collection[Subscription]:
+        """Keys of what the open socket holds, asks for, or is leaving."""
+        return self.session.known if self.session is not None and self.is_open else ()
+
+    @property
     def login_failures(self) -> int:
         """Logins that failed in a row, for the conversation after this one."""
         return self._login_failures if self.session is None else self.session.login_failures
@@ -165,10 +176,15 @@ class Conversation:
 
     def renew_books(self) -> None:
         """Ask for fresh snapshots of all books held here."""
-        session = self.session
-        if session is not None and self.is_open:
-            self._perform(session.renew_books(read_clocks().ts_mono))
-            self._set_timer(session.deadline)
+        self._change(lambda session, now: session.renew_books(now))
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Hold more arguments; before the socket is open, whoever opens it asks for them."""
+        self._change(lambda session, now: session.subscribe(subscriptions, now))
+
+    def unsubscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Leave arguments for good."""
+        self._change(lambda session, now: session.unsubscribe(subscriptions, now))
 
     # --- Listener --------------------------------------------------------------------------
 
@@ -180,7 +196,7 @@ class Conversation:
         row = {"url": line.url, "endpoint": line.name, "link": LINK}
         self._guard(lambda: self._pipeline.row(self.number, Kind.OPENED, row, stamp))
         self.session = Session(
-            line.wanted,
+            self._owner.wanted,
             stamp.ts_mono,
             log_in=line.credentials is not None,
             login_failures=self._login_failures,
@@ -219,6 +235,12 @@ class Conversation:
 
     # --- internals -----------------------------------------------------------------------
 
+    def _change(self, change: Callable[[Session, int], list[Action]]) -> None:
+        session = self.session
+        if session is not None and self.is_open:
+            self._converse(lambda: self._perform(change(session, read_clocks().ts_mono)))
+            self._set_timer(session.deadline)
+
     def _take_in(self, session: Session, events: Sequence[Event], now: int) -> None:
         """Let the session answer what it should know, and the owner hear of it."""
         for event in events:
@@ -228,6 +250,7 @@ class Conversation:
                 self._owner.on_notice(self)
         if events:
             self._set_timer(session.deadline)
+            self._owner.on_talked(self)
         if self._watches_restoring:
             self._look_whether_restored()
 
@@ -321,6 +344,7 @@ class Conversation:
             session.heard(now)  # silence that we made ourselves proves nothing
         self._perform(session.tick(now))
         self._set_timer(session.deadline)
+        self._owner.on_talked(self)
         if self._watches_restoring:
             self._look_whether_restored()
 

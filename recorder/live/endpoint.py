@@ -17,15 +17,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from recorder.clock import NS_PER_SECOND
 from recorder.event import (
     ConnectionCount,
     Event,
     LoggedIn,
-    Notice,
-    SequenceGap,
     Subscribed,
     VenueError,
 )
@@ -34,37 +32,19 @@ from recorder.live.config import LinkOptions
 from recorder.live.connection import read_clocks
 from recorder.live.conversation import LINK, Conversation, Ending, Line
 from recorder.live.ending import Cause, Closed
+from recorder.live.holding import Holding
+from recorder.live.pause import pause_until
 from recorder.live.pipeline import Pipeline
 from recorder.live.rules import ALL_REFUSED, NOTICE, RETRY_AFTER_MAX, Retry, Rule, rule_of
 from recorder.live.schedule import Backoff, ConnectionLimit
 from recorder.live.telling import Telling
+from recorder.live.watcher import Watcher
 from recorder.okx.auth import Credentials
 from recorder.okx.session import GiveUp, Refusal, Standing
 from recorder.okx.subscription import Subscription
 
+_NOTHING_WANTED = "nothing is subscribed any more"
 _NORMAL = 1000  # the close code of a proper end, RFC 6455 section 7.4.1
-
-
-class Watcher(Protocol):
-    """Who is told how the endpoints fare."""
-
-    def on_connected(self, endpoint: Endpoint) -> None:
-        """A socket is open."""
-
-    def on_acked(self, endpoint: Endpoint) -> None:
-        """The venue accepted an argument."""
-
-    def on_refused(self, endpoint: Endpoint) -> bool:
-        """The venue said no to everything here; return whether recording goes on."""
-
-    def on_login_refused(self, endpoint: Endpoint, action: GiveUp, ahead: float | None) -> None:
-        """The login cannot succeed; this machine's clock was so far ahead, s, if that is known."""
-
-    def may_retry(self, endpoint: Endpoint, closed: Closed, rule: Rule, how: Retry) -> bool:
-        """A socket, or an attempt, is over; return whether to try again."""
-
-    def on_failure(self, error: BaseException) -> None:
-        """Recording cannot go on: the disk takes no more, or the program is wrong."""
 
 
 class Endpoint:
@@ -80,7 +60,7 @@ class Endpoint:
         state: as in the event `ConnectionState`; since: when that began, wall clock, ns.
         attempts: since a socket was last open.
         times_opened: sockets that were ever open. login_failures: in a row, up to now.
-        login_refused: the login cannot succeed.
+        login_refused: the login cannot succeed. has_logged_in: one ever did.
     """
 
     def __init__(
@@ -100,13 +80,12 @@ class Endpoint:
     ) -> None:
         self.name = name
         self.url = url
-        self.wanted = tuple(wanted)
+        self._holding = Holding(wanted)
         self.state = "connecting"
         self.since = read_clocks().ts_recv
         self.attempts = self.times_opened = 0
         self.login_refused = False
-        self._distinct = len({item.key for item in self.wanted})
-        self._line = Line(name, url, self.wanted, options, credentials)
+        self._line = Line(name, url, options, credentials)
         self._pipeline = pipeline
         self._watcher = watcher
         self._options = options
@@ -124,13 +103,19 @@ class Endpoint:
         self._leaving: Conversation | None = None
         self._alive: list[Conversation] = []
         self._leaving_timer: asyncio.TimerHandle | None = None
+        self._emptied: Conversation | None = None
         self.login_failures = 0
-        self._has_logged_in = False
+        self.has_logged_in = False
         self._not_before = 0  # monotonic ns
         self._stopping = asyncio.Event()
         self._again = True
 
     # --- what is known ---------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> tuple[Subscription, ...]:
+        """Arguments to hold, again after each reconnect."""
+        return self._holding.wanted
 
     @property
     def is_connected(self) -> bool:
@@ -150,13 +135,17 @@ class Endpoint:
 
     @property
     def all_refused(self) -> bool:
-        """Whether the venue refused every argument."""
-        return len(self.refusals) >= self._distinct
+        """Whether the venue refused every argument there is."""
+        return 0 < self._holding.distinct <= len(self.refusals)
 
-    @property
-    def has_logged_in(self) -> bool:
-        """Whether a login ever succeeded."""
-        return self._has_logged_in
+    def standing(self, subscription: Subscription) -> Standing | None:
+        """Return how an argument stands on the sockets that are open; None: not wanted here."""
+        sockets = (self._leading, self._leaving)
+        return self._holding.standing(subscription, [item for item in sockets if item])
+
+    def holds(self, subscription: Subscription) -> bool:
+        """Say whether an open socket may still hold an argument, wanted or not."""
+        return any(subscription.key in item.known for item in self._alive)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -185,8 +174,9 @@ class Endpoint:
         """Connect, converse and connect again until stopped or told not to."""
         try:
             while not self._stopping.is_set() and self._again:
-                await self._pause_until(max(self._not_before, read_clocks().ts_mono))
-                await self._pause_until(self._limit.reserve(read_clocks().ts_mono))
+                await self._holding.some.wait()
+                await pause_until(self._not_before, self._stopping)
+                await pause_until(self._limit.reserve(read_clocks().ts_mono), self._stopping)
                 if self._stopping.is_set():
                     break
                 self.attempts += 1
@@ -206,10 +196,24 @@ class Endpoint:
     def stop(self, reason: str) -> None:
         """Close the sockets properly and do not come back; `run` ends when that is done."""
         self._stopping.set()
+        self._holding.some.set()
         for item in self._alive:
             if not item.over.is_set():
                 item.close(reason)
                 item.leaving.set()
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Hold more arguments, on every socket there is; without one, one is opened."""
+        self._holding.add(subscriptions)
+        for item in self._alive:
+            item.subscribe(subscriptions)
+
+    def unsubscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """Leave arguments for good; a socket with none is closed, for the venue would do it."""
+        self._holding.remove(subscriptions)
+        for item in self._alive:
+            item.unsubscribe(subscriptions)
+            self._close_if_empty(item)
 
     def renew_books(self, connection: int) -> None:
         """Ask for fresh snapshots of the books of a connection, -1: of all."""
@@ -229,25 +233,19 @@ class Endpoint:
 
     def on_event(self, conversation: Conversation, event: Event) -> None:
         """Tell whoever should know."""
+        self._telling.hear(event, is_resynced=self._options.resync)
         if isinstance(event, Subscribed):
             self._watcher.on_acked(self)
         elif isinstance(event, LoggedIn):
-            self._has_logged_in, self.login_refused = True, False
+            self.has_logged_in, self.login_refused = True, False
             self.login_failures = 0
-        elif isinstance(event, VenueError):
-            self.warn(f"the venue said {event.code}: {event.message}")
+        elif isinstance(event, VenueError | ConnectionCount):
             self._look_whether_refused(conversation)
-        elif isinstance(event, ConnectionCount) and event.exceeded:
-            self.warn(f"too many connections hold {event.channel}: {event.count}")
-            self._look_whether_refused(conversation)
-        elif isinstance(event, Notice):
-            self.warn(f"the venue announces {event.code}: {event.message}")
-        elif isinstance(event, SequenceGap):
-            self.warn(
-                f"updates of {event.channel} {event.instrument} are missing between "
-                f"{event.expected_seq_id} and {event.prev_seq_id}"
-                f"{'; subscribing anew' if self._options.resync else ''}"
-            )
+
+    def on_talked(self, conversation: Conversation) -> None:
+        """Pass it on, and close a socket whose last argument is gone."""
+        self._watcher.on_talked(self)
+        self._close_if_empty(conversation)
 
     def on_give_up(self, conversation: Conversation, action: GiveUp) -> None:
         """Pass on that the login cannot succeed."""
@@ -290,6 +288,9 @@ class Endpoint:
         self.login_failures = conversation.login_failures
         if self._stopping.is_set():
             return self._end(conversation, "closed", None)
+        if conversation is self._emptied:  # something may be wanted again by now
+            self._not_before = 0
+            return self._end(conversation, "reconnecting" if self.wanted else "closed", None)
         if conversation is self._leaving:
             self._forget_leaving()
             self._telling.ended(closed)
@@ -333,6 +334,12 @@ class Endpoint:
     def _enter(self, state: str) -> None:
         if state != self.state:
             self.state, self.since = state, read_clocks().ts_recv
+
+    def _close_if_empty(self, conversation: Conversation) -> None:
+        """Close a socket, or give an attempt up, that nothing is wanted of any more."""
+        if not self.wanted and not conversation.over.is_set() and not conversation.known:
+            self._emptied = conversation
+            conversation.close(_NOTHING_WANTED)
 
     def _end(self, conversation: Conversation, then: str, retry_in: float | None) -> Ending:
         if self._leaving is None or not self._leaving.is_open:
@@ -388,13 +395,3 @@ class Endpoint:
 
     def _wait_left(self) -> float:
         return max(self._not_before - read_clocks().ts_mono, 0) / NS_PER_SECOND
-
-    async def _pause_until(self, moment: int) -> None:
-        """Wait until a monotonic time, ns, or until stopped."""
-        delay = (moment - read_clocks().ts_mono) / NS_PER_SECOND
-        if delay > 0:
-            try:
-                async with asyncio.timeout(delay):
-                    await self._stopping.wait()
-            except TimeoutError:
-                return

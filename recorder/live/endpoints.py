@@ -204,6 +204,9 @@ class Endpoints:
         """Let the duration begin."""
         self._start_duration()
 
+    def on_talked(self, endpoint: Endpoint) -> None:
+        """Nobody waits for answers here."""
+
     def on_refused(self, endpoint: Endpoint) -> bool:
         """End when the venue refused everything there is, in the first conversations."""
         if all(item.all_refused and item.times_opened == 1 for item in self._endpoints):

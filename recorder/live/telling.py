@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from recorder.event import ConnectionCount, Event, Notice, SequenceGap, VenueError
 from recorder.live.ending import Closed
 
 _WARNINGS_TOLD = 20
@@ -34,6 +35,21 @@ class Telling:
             self._notify(f"warning: {self._name}: {words}")
         elif self._warnings == _WARNINGS_TOLD + 1:
             self._notify(f"warning: {self._name}: more of these; they are in the capture")
+
+    def hear(self, event: Event, *, is_resynced: bool) -> None:
+        """Tell what the venue says of itself and of what was asked for, and what is missing."""
+        if isinstance(event, VenueError):
+            self.warn(f"the venue said {event.code}: {event.message}")
+        elif isinstance(event, ConnectionCount) and event.exceeded:
+            self.warn(f"too many connections hold {event.channel}: {event.count}")
+        elif isinstance(event, Notice):
+            self.warn(f"the venue announces {event.code}: {event.message}")
+        elif isinstance(event, SequenceGap):
+            self.warn(
+                f"updates of {event.channel} {event.instrument} are missing between "
+                f"{event.expected_seq_id} and {event.prev_seq_id}"
+                f"{'; subscribing anew' if is_resynced else ''}"
+            )
 
     @property
     def unreachable(self) -> str | None:

@@ -24,7 +24,7 @@ Calls return the actions the shell must perform, in order; `deadline` says when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from recorder.clock import NS_PER_SECOND
 from recorder.event import (
@@ -133,9 +133,9 @@ class Session:
         return self._wanted.refusals
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is wanted, and the venue has confirmed whatever was given up."""
-        return not self._wanted.arguments
+    def known(self) -> Collection[Subscription]:
+        """Keys of what is wanted, and of what was given up and is not confirmed to be left."""
+        return self._wanted.arguments.keys()
 
     @property
     def login(self) -> LoginState:

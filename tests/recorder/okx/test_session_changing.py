@@ -92,13 +92,13 @@ def test_more_is_asked_for_at_once_and_what_is_given_up_is_left_and_forgotten() 
     both.settle()
     both.do(both.session.unsubscribe([TRADES, CANDLE], both.now))
     assert both.log[-1] == ("unsubscribe", ["trades:BTC-USDT", "tickers:BTC-USDT"])
-    assert not both.session.is_empty
+    assert both.session.known
     assert both.session.standings == {BOOKS: Standing.HELD}
     both.settle()
     assert list(both.served) == ["books:BTC-USDT"]
     both.do(both.session.unsubscribe([BOOKS], both.now))
     both.settle()
-    assert both.session.is_empty
+    assert not both.session.known
     assert both.session.is_restored
     assert not both.served
     assert len(both.log) == 4, "nothing was asked twice"
@@ -110,7 +110,7 @@ def test_what_was_never_asked_for_is_dropped_without_a_word() -> None:
     waiting = Session([], 0, log_in=True)
     assert [type(action) for action in waiting.subscribe([ORDERS], 0)] == [LogIn]
     assert waiting.unsubscribe([ORDERS], 0) == []
-    assert waiting.is_empty
+    assert not waiting.known
 
 
 def test_a_login_that_failed_refuses_what_comes_later_too() -> None:
@@ -132,7 +132,7 @@ def test_a_refused_argument_is_asked_for_again_when_somebody_wants_it_again() ->
     both.settle()
     assert [item.code for item in both.session.refusals] == ["60018"]
     both.do(both.session.unsubscribe([refused], both.now))
-    assert both.session.is_empty
+    assert not both.session.known
     assert [op for op, _ in both.log] == ["subscribe", "subscribe"]
 
 
@@ -142,7 +142,7 @@ def test_an_unsubscribe_without_an_answer_is_repeated_and_then_counts_as_done() 
     session.handle(events_of(exchange.ack("subscribe", TRADES.argument, "9f3c01ab", "r1"))[0], 0)
     sent = requests(session.unsubscribe([TRADES], 0))
     now = 0
-    while not session.is_empty:
+    while session.known:
         now += S
         session.heard(now)
         sent += requests(session.tick(now))
@@ -193,4 +193,4 @@ def test_whatever_was_wanted_and_dropped_in_between_the_venue_serves_what_is_wan
         {REFUSED} & {str(item) for item in wanted}
     )
     if not wanted:
-        assert both.session.is_empty
+        assert not both.session.known
