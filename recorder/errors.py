@@ -22,6 +22,7 @@ what was expected, what was received, where, and what to do next.
     │   └── SinkRefused           an output refuses for good: a login, a newer schema
     ├── DiskFull              4   the machine: the disk has no room left
     ├── DiskFailed           74   the machine: the disk refuses to write, or does not answer
+    ├── StoreFailed           5   an object store: no answer, or refused
     ├── Damage                1   the disk: bytes are not what was written
     ├── CheckFailed           1   nobody: a comparison the user asked for came out unequal
     └── InternalError        70   us: a state that cannot be; please report it
@@ -62,6 +63,7 @@ what goes wrong, what it becomes, whether it is tried again, and how the command
     sink          | a login, a newer schema   | SinkRefused      | no; of a recording, slowly | 5
     disk          | no room                   | DiskFull         | with --on-disk-full wait   | 4
     disk          | writes fail               | DiskFailed       | in a new file              | 74
+    store         | an object store is read   | StoreFailed      | a few times, by pyarrow    | 5
     internal      | anything not foreseen     | InternalError    | no: --append goes on       | 70
 
 A dash means that the recording goes on. docs/errors.md shows the same table.
@@ -224,6 +226,12 @@ class DiskFailed(RecorderError):
     """The disk failed writes or syncs, also in a new file; the error names what is not on it."""
 
     exit_code = ExitCode.DISK_FAILED
+
+
+class StoreFailed(RecorderError):
+    """An object store did not answer, or refused to give what a capture consists of."""
+
+    exit_code = ExitCode.REFUSED
 
 
 class Damage(RecorderError):

@@ -20,6 +20,7 @@ from recorder.capture import layout
 from recorder.capture.block import Selection
 from recorder.capture.digest import digest_of
 from recorder.capture.journal.file import JournalFile
+from recorder.capture.place import Place
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.errors import Damage
@@ -49,14 +50,14 @@ def write_checkpoint(root: Path, segment: int, state: bytes) -> str:
     return digest_of(state)
 
 
-def read_checkpoint(root: Path, segment: int) -> bytes:
+def read_checkpoint(root: Place, segment: int) -> bytes:
     """Return the state before a segment.
 
     Raises:
         FileNotFoundError: there is none. Damage: it cannot be read.
     """
-    path = layout.checkpoint_path(root, segment)
-    content = path.read_bytes()
+    file = f"{layout.CHECKPOINT_DIR}/{segment:06d}.zst"
+    content = (root / file).read_bytes()
     try:
         if not content.startswith(zstandard.FRAME_HEADER):  # those of version 0.1 had no proof
             content = _proven(content)
@@ -65,7 +66,6 @@ def read_checkpoint(root: Path, segment: int) -> bytes:
             raise zstandard.ZstdError(f"content size {size} is out of range")
         return zstandard.ZstdDecompressor().decompress(content, max_output_size=MAX_STATE_BYTES)
     except zstandard.ZstdError as error:
-        file = str(path.relative_to(root))
         raise Damage(
             f"expected an interpreter state in {file}, but it cannot be decompressed: {error}; "
             f"delete the file: it is rebuilt from the frames when needed",

@@ -7,7 +7,6 @@ check that the metadata is true: that is `verify`.
 from __future__ import annotations
 
 from bisect import bisect_left
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +22,7 @@ from recorder.capture.digest import (
 )
 from recorder.capture.expiry.mark import Expired
 from recorder.capture.journal.file import JournalFile
+from recorder.capture.place import Place, size_of, sizes_in
 from recorder.capture.reading.hold import hold_snapshot
 from recorder.capture.reading.holes import missing_by_name
 from recorder.capture.reading.serve import Problem, ReadReport
@@ -214,7 +214,7 @@ def _info(capture: Capture, snapshot: Snapshot) -> CaptureInfo:
     for hole in missing_by_name(snapshot):
         report.add(hole)
     for source in snapshot.sealed:
-        info.disk_bytes += (snapshot.root / source.path).stat().st_size
+        info.disk_bytes += size_of(snapshot.root / source.path)
         try:
             reader = SegmentReader(snapshot.root, source.path, source.segment)
         except Damage as damage:
@@ -279,21 +279,19 @@ def _first_of_tail(capture: Capture, snapshot: Snapshot) -> int | None:
         return None
     expected = max((source.last_seq + 1 for source in snapshot.sealed), default=snapshot.first_seq)
     first = journals[0]
-    with JournalFile(
-        snapshot.root,
-        first.segment,
-        capture_id=capture.header.id,
-        size=first.size,
-        expected_seq=expected,
-    ) as journal:
+    try:
+        journal = JournalFile(
+            snapshot.root,
+            first.segment,
+            capture_id=capture.header.id,
+            size=first.size,
+            expected_seq=expected,
+        )
+    except Damage:  # in an object store: reading it says so
+        return expected
+    with journal:
         return journal.first_seq
 
 
-def _size(folder: Path) -> int:
-    total = 0
-    for path in folder.glob("*.zst"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total
+def _size(folder: Place) -> int:
+    return sum(size or 0 for name, size in sizes_in(folder).items() if name.endswith(".zst"))

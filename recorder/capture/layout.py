@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from recorder.capture.place import Place, Remote, names_in
 from recorder.clock import utc_date
 from recorder.errors import Damage, NotACapture, UsageError
 
@@ -94,25 +95,25 @@ def sealed_name(segment: int, first_seq: int, last_seq: int, start: int, hash16:
     return SealedName(path, segment, first_seq, last_seq, hash16)
 
 
-def list_journals(root: Path) -> list[int]:
+def list_journals(root: Place) -> list[int]:
     """Return the numbers of the journal segments present, ascending."""
     return _numbers(root / JOURNAL_DIR, _JOURNAL_NAME)
 
 
-def list_checkpoints(root: Path) -> list[int]:
+def list_checkpoints(root: Place) -> list[int]:
     """Return the numbers of the segments that have a checkpoint, ascending."""
     return _numbers(root / CHECKPOINT_DIR, _CHECKPOINT_NAME)
 
 
-def _numbers(folder: Path, pattern: re.Pattern[str]) -> list[int]:
+def _numbers(folder: Place, pattern: re.Pattern[str]) -> list[int]:
     try:
-        names = os.listdir(folder)
+        names = names_in(folder)
     except FileNotFoundError:
         return []
     return sorted(int(m.group(1)) for name in names if (m := pattern.fullmatch(name)))
 
 
-def list_sealed(root: Path) -> list[SealedName]:
+def list_sealed(root: Place) -> list[SealedName]:
     """Return the sealed segments, by segment and first seq; superseded files are left out.
 
     A file whose seq range lies inside another's is superseded: its frames were joined into that
@@ -136,12 +137,12 @@ def resolve(names: list[SealedName]) -> tuple[list[SealedName], list[SealedName]
     return sorted(current, key=lambda s: (s.segment, s.first_seq)), superseded
 
 
-def list_all_sealed(root: Path) -> list[SealedName]:
+def list_all_sealed(root: Place) -> list[SealedName]:
     """Return every sealed file there is, in no particular order."""
     found = []
     for day in list_days(root):
         try:
-            names = os.listdir(root / FRAMES_DIR / day)
+            names = names_in(root / FRAMES_DIR / day)
         except (FileNotFoundError, NotADirectoryError):
             continue
         for name in names:
@@ -152,10 +153,10 @@ def list_all_sealed(root: Path) -> list[SealedName]:
     return found
 
 
-def list_days(root: Path) -> list[str]:
+def list_days(root: Place) -> list[str]:
     """Return the names of the folders that hold sealed segments, `date=…`."""
     try:
-        return sorted(day for day in os.listdir(root / FRAMES_DIR) if day.startswith("date="))
+        return sorted(day for day in names_in(root / FRAMES_DIR) if day.startswith("date="))
     except FileNotFoundError:
         return []
 
@@ -167,7 +168,7 @@ def list_unfinished(root: Path) -> list[Path]:
     return sorted(p for place in places for p in place.glob(f"*{UNFINISHED}"))
 
 
-def read_header(root: Path) -> CaptureHeader:
+def read_header(root: Place) -> CaptureHeader:
     """Read `capture.json`.
 
     Raises:
@@ -252,8 +253,10 @@ def fsync_directory(path: Path) -> None:
     fsync_file(path)
 
 
-def file_mode(root: Path) -> int:
+def file_mode(root: Place) -> int:
     """Return the mode for files of this capture: 0600 where the directory is private."""
+    if isinstance(root, Remote):  # who may read it there, a mode cannot say: be careful
+        return 0o600
     return 0o644 if root.stat().st_mode & 0o077 else 0o600
 
 
@@ -284,8 +287,10 @@ def acquire_lock(root: Path, *, patience_s: float = LOCK_PATIENCE_S) -> int:
     return fd
 
 
-def is_locked(root: Path) -> bool:
-    """Tell whether a writer holds LOCK now."""
+def is_locked(root: Place) -> bool:
+    """Tell whether a writer holds LOCK now; nobody records into a store."""
+    if isinstance(root, Remote):
+        return False
     try:
         fd = os.open(root / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError):

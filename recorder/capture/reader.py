@@ -7,9 +7,7 @@ change anything on disk and to hold more than a block or two in memory.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +15,7 @@ import msgspec
 from recorder.capture import layout
 from recorder.capture.batch import FrameBatch
 from recorder.capture.block import Selection
+from recorder.capture.place import Place, Where, place_of
 from recorder.capture.reading.serve import Problem, ReadReport, serve
 from recorder.capture.reading.window import seq_bounds
 from recorder.capture.snapshot import Snapshot, SourceGone, take_snapshot
@@ -36,15 +35,19 @@ _LISTINGS = 20
 
 
 class Capture:
-    """A capture directory, open for reading. Cheap to make; nothing is held open."""
+    """A capture, open for reading. Cheap to make; nothing is held open."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: Where) -> None:
         """Check that there is a capture.
+
+        Args:
+            path: a directory, or a folder of an object store, `s3://bucket/prefix`.
 
         Raises:
             NotACapture: there is none. Damage: `capture.json` cannot be read.
+            StoreFailed: the store did not answer, or refused.
         """
-        self.path = Path(path)
+        self.path: Place = place_of(path)
         self.header = layout.read_header(self.path)
 
     def snapshot(self) -> Snapshot:

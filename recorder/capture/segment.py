@@ -19,9 +19,10 @@ import pyarrow.parquet
 
 from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.digest import BlockDigest
+from recorder.capture.place import Place, Remote, is_refusal, store_failure
 from recorder.capture.reading.hold import hold_file
 from recorder.capture.sealing.pending import SCHEMA, PendingRows
-from recorder.errors import Damage
+from recorder.errors import Damage, StoreFailed
 
 # pyarrow has no types of its own, and the stubs lag behind it by versions: checked by the tests.
 pa: Any = pyarrow
@@ -181,14 +182,20 @@ class SegmentReader:
         FileNotFoundError: it has been deleted; take a new snapshot.
     """
 
-    def __init__(self, root: Path, path: str, segment: int) -> None:
+    def __init__(self, root: Place, path: str, segment: int) -> None:
         self._path = path
         self._segment = segment
+        self._place = place = root / path
         self._hold = -1
-        self._hold = hold_file(root / path)
+        is_remote = isinstance(place, Remote)
+        if isinstance(place, Path):
+            self._hold = hold_file(place)
         try:
             self._file = pq.ParquetFile(
-                root / path, read_dictionary=list(_LABELS), page_checksum_verification=True
+                place.open() if isinstance(place, Remote) else place,
+                read_dictionary=list(_LABELS),
+                page_checksum_verification=True,
+                pre_buffer=is_remote,  # of a block one request, not one for each column
             )
             raw = (self._file.metadata.metadata or {}).get(META_KEY)
             if raw is None:
@@ -196,12 +203,12 @@ class SegmentReader:
             self.meta = msgspec.json.decode(raw, type=SegmentMeta)
             if self._file.schema_arrow.names != SCHEMA.names:
                 raise self._damage("its columns are not those of a segment")
-        except (FileNotFoundError, Damage):
+        except (FileNotFoundError, Damage, StoreFailed):
             self._let_go()
             raise
         except Exception as error:
             self._let_go()
-            raise self._damage(_cause_of(error)) from error
+            raise self._failure(error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -215,6 +222,11 @@ class SegmentReader:
 
     def __del__(self) -> None:
         self._let_go()  # a reader that was left in the middle of an iteration
+
+    def _failure(self, error: Exception, block: SortedBlock | None = None) -> Damage | StoreFailed:
+        if isinstance(self._place, Remote) and is_refusal(error):
+            return store_failure(self._place, error)
+        return self._damage(_cause_of(error), block)
 
     def _damage(self, cause: str, block: SortedBlock | None = None) -> Damage:
         return Damage(
@@ -246,7 +258,7 @@ class SegmentReader:
             table.validate(full=True)
             return LoadedBlock.of(table, wanted)
         except Exception as error:
-            raise self._damage(_cause_of(error), block) from error
+            raise self._failure(error, block) from error
 
     def _may_hold(self, group: int, wanted: Selection) -> bool:
         row_group = self._file.metadata.row_group(group)
@@ -277,10 +289,10 @@ class SegmentReader:
             found: int | None = pc.min(seq.filter(mask)).as_py()
             return found
         except Exception as error:
-            raise self._damage(_cause_of(error)) from error
+            raise self._failure(error) from error
 
 
-def last_segment(root: Path, path: str, segment: int) -> int:
+def last_segment(root: Place, path: str, segment: int) -> int:
     """Return the number of the last segment in a sealed file: its own, unless it is a joined one.
 
     Of a file that cannot be read nobody knows: its own.

@@ -7,13 +7,12 @@ one over those it was made from. Refuses to open what it lists.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from recorder.capture import layout
 from recorder.capture.expiry.mark import Expired, read_mark
 from recorder.capture.journal import FILE_HEADER
+from recorder.capture.place import Place, size_of
 
 
 class SealedSource(msgspec.Struct, frozen=True):
@@ -43,7 +42,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """The sources of a capture in seq order.
 
     Attributes:
-        root: absolute path of the capture, so that `root / source.path` opens a source.
+        root: where the capture lies, absolute: `root / source.path` opens a source.
         is_live: a writer held LOCK: a cut-off block at the end is not damage.
         vanished: first and last of the segments behind the last source that were there once:
             the checkpoint that follows a segment is written when its frames are in a file; of
@@ -53,7 +52,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         expired: what retention has let go of; None where it never did.
     """
 
-    root: Path
+    root: Place
     sources: tuple[SealedSource | JournalSource, ...]
     is_live: bool
     vanished: tuple[int, int] | None = None
@@ -84,7 +83,7 @@ class SourceGone(Exception):
         self.next_seq = next_seq
 
 
-def take_snapshot(root: Path, *, first_seq: int = 0, keep_from: int | None = None) -> Snapshot:
+def take_snapshot(root: Place, *, first_seq: int = 0, keep_from: int | None = None) -> Snapshot:
     """List the sources of a capture as they are now.
 
     Args:
@@ -102,7 +101,7 @@ def take_snapshot(root: Path, *, first_seq: int = 0, keep_from: int | None = Non
     is_open = True
     for segment in reversed(layout.list_journals(root)):
         try:
-            size = layout.journal_path(root, segment).stat().st_size
+            size = size_of(root / f"{layout.JOURNAL_DIR}/{segment:06d}.wal")
         except FileNotFoundError:
             continue  # sealed meanwhile: it is in the list made next
         journals.append((segment, size, is_open))

@@ -15,6 +15,7 @@ import msgspec
 
 from recorder.capture import layout
 from recorder.capture.journal import Trailer
+from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture
 from recorder.capture.reading.holes import vanished_behind
 from recorder.capture.sealing.salvage import Run
@@ -114,8 +115,9 @@ def _stamps(capture: Capture, segment: int) -> tuple[int, int]:
             continue
         reader.close()
         return reader.meta.end, reader.meta.last_ts_mono
-    checkpoint = layout.checkpoint_path(capture.path, segment)
-    teller = checkpoint if checkpoint.exists() else capture.path / layout.STATUS_FILE
+    root = on_disk(capture.path, "recovered")
+    checkpoint = layout.checkpoint_path(root, segment)
+    teller = checkpoint if checkpoint.exists() else root / layout.STATUS_FILE
     return teller.stat().st_mtime_ns, 0
 
 

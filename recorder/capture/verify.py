@@ -18,6 +18,7 @@ from recorder.capture.block import LoadedBlock, Selection
 from recorder.capture.digest import BLOCK_NUMBERS, BLOCK_SHIFT, Carry, FrameDigest, PartDigests
 from recorder.capture.journal import Block, End, Flaw
 from recorder.capture.journal.file import JournalFile
+from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture
 from recorder.capture.reading.holes import vanished_behind
 from recorder.capture.reading.serve import Problem
@@ -100,7 +101,8 @@ class _Verifier:
         self._progress = progress
         self._report = VerifyReport()
         self._digest = FrameDigest()
-        self._recheck = Recheck(snapshot.root, with_events=_has_event_digests(snapshot))
+        self._root = on_disk(snapshot.root, "verified")
+        self._recheck = Recheck(self._root, with_events=_has_event_digests(snapshot))
         self._expected: int | None = snapshot.first_seq
         self._first = snapshot.first_seq
         self._carry: Carry | None = None
@@ -191,7 +193,7 @@ class _Verifier:
 
     def _sealed(self, source: SealedSource) -> None:
         first, last = source.first_seq, source.last_seq
-        matches = file_hash(self._snapshot.root / source.path)[:16] == source.hash16
+        matches = file_hash(self._root / source.path)[:16] == source.hash16
         self._report.segments += 1
         self._last_meta = None
         if self._expected is not None and first > self._expected:

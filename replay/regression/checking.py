@@ -17,6 +17,7 @@ import msgspec
 
 from recorder.capture.digest import EventDigest, FrameDigest
 from recorder.capture.layout import file_mode
+from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture, Problem, ReadReport
 from recorder.capture.sealing.tally import integrity_counts
 from recorder.errors import Damage, ExitCode, UsageError
@@ -132,7 +133,7 @@ def check(
     """
     opened = Capture(capture)
     opened = opened.pinned(opened.snapshot())
-    path = expectation_path(opened.path, expect)
+    path = expectation_path(on_disk(opened.path, "checked"), expect)
     report = CheckReport(capture=str(capture), expectation=str(path))
     expected = None if update and not path.exists() else read_expectation(path)
     report.new = expected is None

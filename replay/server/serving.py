@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from os import PathLike
 
+from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture
 from recorder.clock import NS_PER_SECOND, format_time
 from recorder.errors import UsageError
@@ -86,6 +87,7 @@ def serve(
     if idle_close is not None and idle_close <= 0:
         raise UsageError(f"expected an idle time above 0 s, received {idle_close}")
     source = capture if isinstance(capture, Capture) else Capture(capture)
+    on_disk(source.path, "served")
     if start is not None and next(source.frames(start=start), None) is None:
         raise UsageError(
             f"expected a start before the end of {source.path}, received {format_time(start)}"

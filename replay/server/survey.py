@@ -14,10 +14,10 @@ middle of a connection is thus found when it is played, not before.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 from recorder.capture.batch import FrameBatch
 from recorder.capture.block import Selection
+from recorder.capture.place import Place
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.segment import SegmentMeta, SegmentReader
 from recorder.capture.snapshot import SealedSource
@@ -214,7 +214,7 @@ def _stretches(capture: Capture, seq: int, segments: int) -> list[tuple[int, int
     return bounds
 
 
-def _meta_of(root: Path, source: SealedSource) -> SegmentMeta:
+def _meta_of(root: Place, source: SealedSource) -> SegmentMeta:
     reader = SegmentReader(root, source.path, source.segment)
     reader.close()
     return reader.meta

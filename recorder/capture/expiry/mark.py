@@ -13,6 +13,7 @@ import msgspec
 
 from recorder.capture import layout
 from recorder.capture.digest import digest_of
+from recorder.capture.place import Place
 
 
 class Expired(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
         return Expired(self.segments, self.frames, self.bytes, self.first_seq - 1)
 
 
-def read_mark(root: Path) -> Mark | None:
+def read_mark(root: Place) -> Mark | None:
     """Return the mark of a capture; None where there is none that is whole."""
     try:
         content = (root / layout.EXPIRED_FILE).read_bytes()

@@ -22,6 +22,7 @@ from recorder.capture.journal import (
     seed_of,
 )
 from recorder.capture.journal.tail import JournalTail
+from recorder.capture.place import Place, Remote
 from recorder.errors import Damage
 
 CUT_REACH = 32
@@ -39,11 +40,12 @@ class JournalFile:
 
     Raises:
         FileNotFoundError: it has been sealed or replaced meanwhile; take a new snapshot.
+        Damage: it lies in an object store.
     """
 
     def __init__(
         self,
-        root: Path,
+        root: Place,
         segment: int,
         *,
         capture_id: str,
@@ -52,6 +54,15 @@ class JournalFile:
     ) -> None:
         self.path = f"{layout.JOURNAL_DIR}/{segment:06d}.wal"
         self.segment = segment
+        self._fd = -1
+        if isinstance(root, Remote):
+            raise Damage(
+                f"expected sealed segments in {root}, found the journal {self.path}, which is read "
+                f"on a disk only; end the recording, or `recorder recover` it, and copy it again",
+                file=self.path,
+                cause="a journal is not read from a store",
+                segment=segment,
+            )
         self._fd = os.open(root / self.path, os.O_RDONLY | os.O_CLOEXEC)
         self.size = os.fstat(self._fd).st_size if size is None else size
         self.first_seq = expected_seq

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from recorder.capture import layout
+from recorder.capture.place import Place, Remote
 from recorder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def _offset_of(path: str) -> int:
 class Hold:
     """Shared locks on sealed files: none of them is deleted until this is closed or has lapsed.
 
-    One descriptor, however many files. A file system without locks on names is held as a whole.
+    One descriptor, however many files. A file system without locks on names is held as a whole;
+    in an object store nothing is: whoever removes files there is not of this project.
 
     Args:
         paths: of sealed files, relative to the capture.
@@ -101,7 +103,7 @@ class Hold:
 
     def __init__(
         self,
-        root: Path,
+        root: Place,
         paths: Iterable[str] = (),
         *,
         from_seq: int | None = None,
@@ -118,6 +120,8 @@ class Hold:
         self._take()
 
     def _take(self) -> None:
+        if isinstance(self._root, Remote):
+            return
         self._fds.append(os.open(self._root / layout.CAPTURE_FILE, os.O_RDONLY | os.O_CLOEXEC))
         for path in self._paths:
             self._lock_bytes(_offset_of(path))
@@ -136,7 +140,7 @@ class Hold:
         with suppress(BlockingIOError):  # it is being deleted: whoever opens it finds it gone
             if _lock(self._fds[0], fcntl.F_RDLCK, offset, length) or len(self._fds) > 1:
                 return
-            self._fds.append(os.open(self._root, os.O_RDONLY | os.O_CLOEXEC))
+            self._fds.append(os.open(str(self._root), os.O_RDONLY | os.O_CLOEXEC))
             with suppress(OSError):
                 fcntl.flock(self._fds[1], fcntl.LOCK_SH)
 
@@ -144,7 +148,7 @@ class Hold:
         """Go on holding; take again what has lapsed. Returns whether it had."""
         with self._lock:
             self._is_used = True
-            if self._fds or self._is_closed:
+            if self._fds or self._is_closed or isinstance(self._root, Remote):
                 return False
             self._take()
             return True
@@ -212,7 +216,7 @@ class ReadAhead:
     and for no others.
     """
 
-    def __init__(self, root: Path, paths: Sequence[str]) -> None:
+    def __init__(self, root: Place, paths: Sequence[str]) -> None:
         self._root = root
         self._paths = paths
         self._held = range(0)
@@ -222,7 +226,7 @@ class ReadAhead:
         """The reader is at a file now."""
         wanted = range(position, min(position + AHEAD, len(self._paths)))
         if self._hold is None:
-            if len(wanted) < 2:
+            if len(wanted) < 2 or isinstance(self._root, Remote):
                 return  # that one is open
             self._hold = Hold(self._root, lapse_s=LAPSE_S)
         self._hold.move(
@@ -243,6 +247,8 @@ def hold_snapshot(capture: Capture, *, lapse_s: float | None = None) -> tuple[Sn
     What is a journal in it may be sealed, joined and expired before it is read: it is held by its
     numbers.
     """
+    if isinstance(capture.path, Remote):
+        return capture.snapshot(), Hold(capture.path)
     fd = os.open(capture.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):

@@ -106,6 +106,10 @@ def serve(
                 )
             except FileNotFoundError as error:
                 raise SourceGone(source.path, position or 0) from error
+            except Damage as damage:  # of a capture in an object store
+                damage.first_seq = position
+                _met(damage, report)
+                return
             with journal:
                 end = before if isinstance(before, SealedSource) else position
                 hole = missing_before(snapshot, end, source, journal.first_seq, wanted)

@@ -26,6 +26,7 @@ import msgspec
 
 from recorder.capture.batch import BATCH_ROWS
 from recorder.capture.expiry.earlier import last_connection_before
+from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture
 from recorder.capture.reading.hold import hold_snapshot
 from recorder.capture.reshape.derive import Plan, derive, is_private, origin_of
@@ -131,7 +132,7 @@ class _Source:
         self.shift = shift
         self.before = capture.interpreter_before(snapshot.first_seq)
         state = checkpoint.decode(self.before.save(), float)
-        highest = last_connection_before(capture.path, _BEHIND_ALL)
+        highest = last_connection_before(on_disk(capture.path, "merged"), _BEHIND_ALL)
         highest = max([highest, *(known.connection for known in state.connections)])
         highest = max([highest, *(book.connection for book in state.books)])
         self.last_seq: int | None = None
