@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from recorder.book import Books
 from recorder.capture.digest import EventDigest, FrameDigest
+from recorder.capture.place import Remote, Where
 from recorder.capture.reader import Capture, ReadReport
 from recorder.errors import UsageError
 from recorder.event import Event
@@ -24,7 +25,7 @@ from replay.faulted import Faulted
 from replay.feed import PLAYED, Wanted, chunks, interpreter_before
 from replay.play_report import SourceReport
 
-Named: TypeAlias = "Capture | str | os.PathLike[str]"
+Named: TypeAlias = "Capture | Where"
 """A capture, or its path."""
 
 _SOURCES_MAX = 256
@@ -36,7 +37,7 @@ def captures_of(given: Named | Sequence[Named]) -> list[Capture]:
     Raises:
         UsageError: none, or too many. NotACapture: there is none at a path.
     """
-    several = [given] if isinstance(given, (Capture, str, os.PathLike)) else list(given)
+    several = [given] if isinstance(given, (Capture, str, os.PathLike, Remote)) else list(given)
     if not 1 <= len(several) <= _SOURCES_MAX:
         raise UsageError(f"expected 1 to {_SOURCES_MAX} captures, received {len(several)}")
     return [item if isinstance(item, Capture) else Capture(item) for item in several]

@@ -36,7 +36,7 @@ _COMPARED = ("match", "mismatch", "unproven")
 
 
 @click.command("info")
-@click.argument("capture", type=click.Path(path_type=Path))
+@click.argument("capture", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option(
     "--coverage", is_flag=True, help="Say also when each argument was received, and the holes."
@@ -44,13 +44,15 @@ _COMPARED = ("match", "mismatch", "unproven")
 @click.option("--start", type=TIME, metavar="T", help="With --coverage: from this time.")
 @click.option("--end", type=TIME, metavar="T", help="With --coverage: to this time.")
 def info_command(
-    capture: Path,
+    capture: str,
     as_json: bool,  # noqa: FBT001 - a click flag
     coverage: bool,  # noqa: FBT001
     start: int | None,
     end: int | None,
 ) -> ExitCode:
     """Say what a capture holds: frames, time, channels, losses, sizes, digest.
+
+    CAPTURE is a directory, or a folder of an object store: s3://bucket/prefix.
 
     Reads the metadata of sealed segments and interprets the journal at the end; works while the
     capture is being recorded. With --coverage it reads every frame of the time asked for.

@@ -28,7 +28,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 @click.command("book")
-@click.argument("capture", type=click.Path(path_type=Path))
+@click.argument("capture", type=click.Path())
 @click.option("--instrument", required=True, metavar="ID", help="Whose book, e.g. BTC-USDT.")
 @click.option(
     "--at",
@@ -53,7 +53,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the levels as JSON, exact texts.")
 def book_command(
-    capture: Path,
+    capture: str,
     instrument: str,
     at: int | None,
     depth: int,

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import click
@@ -37,7 +36,7 @@ _WRITE_BYTES = 1 << 20
 
 
 @click.command("cat")
-@click.argument("capture", type=click.Path(path_type=Path))
+@click.argument("capture", type=click.Path())
 @click.option(
     "--as",
     "form",
@@ -57,7 +56,7 @@ _WRITE_BYTES = 1 << 20
 @follow_option
 @click.option("--null", is_flag=True, help="End records with a NUL byte instead of a newline.")
 def cat_command(
-    capture: Path,
+    capture: str,
     form: str,
     start: int | None,
     end: int | None,

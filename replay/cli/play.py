@@ -44,9 +44,7 @@ _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (
 
 
 @click.command("play")
-@click.argument(
-    "paths", metavar="CAPTURE...", type=click.Path(path_type=Path), nargs=-1, required=True
-)
+@click.argument("paths", metavar="CAPTURE...", type=click.Path(), nargs=-1, required=True)
 @click.option(
     "--strategy",
     metavar="MODULE:NAME",
@@ -89,7 +87,7 @@ _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (
 @fault_options
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON; implies --digest.")
 def play_command(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     strategy: str | None,
     speed: str,
     loop: int,
