@@ -1,0 +1,1 @@
+"""Strategies against a simulated exchange, on recorded sessions."""

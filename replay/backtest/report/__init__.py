@@ -1,0 +1,1 @@
+"""The report of a backtest: one page, complete in one file, without a network."""
