@@ -6,7 +6,10 @@ segments say of their times. Refuses to read frames: `replay.scan` does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
+
+import pyarrow as pa
 
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.reading.hold import LAPSE_S, Hold
@@ -14,7 +17,9 @@ from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource, Snapshot
 from recorder.clock import utc_date
 from recorder.errors import Damage
+from replay.derived.fresh import Tables, lost_between
 from replay.pushdown import Bounds, Interval, interval
+from replay.tables import View
 
 
 class Span(NamedTuple):
@@ -29,6 +34,11 @@ class Span(NamedTuple):
     last_seq: int
     start: int | None = None
 
+    def within(self, source: SealedSource) -> Span:
+        """Return the part of this span that lies in a segment."""
+        first_seq = max(self.first_seq, source.first_seq)
+        return Span(first_seq, min(self.last_seq, source.last_seq), self.start)
+
 
 class Extent:
     """The frames of one snapshot, and what scans of them met.
@@ -40,6 +50,7 @@ class Extent:
         report: losses and problems of all scans.
         failures: what stopped a scan; DuckDB keeps only the text of it.
         hold: keeps the snapshot's files from being deleted while it is used (`begin`).
+        tables: what was made ahead of its segments.
     """
 
     def __init__(
@@ -56,6 +67,7 @@ class Extent:
         self.report = ReadReport()
         self.failures: list[Exception] = []
         self.hold = hold
+        self.tables = Tables(snapshot.root)
         self._snapshot = snapshot
         self._times: dict[str, Interval] = {}
 
@@ -113,6 +125,33 @@ class Extent:
             else:
                 spans.append(Span(low, high))
         return spans
+
+    def pieces(self, span: Span, view: View) -> Iterator[Span | SealedSource]:
+        """Yield what a span is made of, in order: segments with a fresh table, and the rest.
+
+        A segment is given whole, although the span may begin or end within it.
+        """
+        first = span.first_seq
+        for source in self._snapshot.sealed:
+            if source.last_seq < first or source.first_seq > span.last_seq:
+                continue
+            if self.tables.part(source, view) is not None:
+                if source.first_seq > first:
+                    yield Span(first, source.first_seq - 1, span.start)
+                yield source
+                first = source.last_seq + 1
+        if first <= span.last_seq:
+            yield Span(first, span.last_seq, span.start)
+
+    def table_rows(
+        self, source: SealedSource, span: Span, view: View, schema: pa.Schema, bounds: Bounds
+    ) -> Iterator[pa.RecordBatch] | None:
+        """Return the rows that a segment's table has; None where it is gone or damaged."""
+        rows = self.tables.rows(source, view, schema, bounds)
+        index = self.tables.part(source, view)
+        if rows is not None and index is not None:
+            self.report.lost_rows += lost_between(index, span.first_seq, span.last_seq)
+        return rows
 
     def _times_of(self, source: SealedSource) -> Interval:
         """Return the bounds of `ts_recv` in a segment; open where it cannot tell."""

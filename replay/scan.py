@@ -2,7 +2,8 @@
 
 Responsible for the two kinds of dataset that DuckDB reads, of events and of frames, and for
 reading no more of the capture than the filter needs. Refuses to keep anything: each scan streams
-from the capture through the parser or the interpreter, in bounded memory, and ends.
+from the capture through the parser or the interpreter, in bounded memory, and ends. Where a
+segment has a fresh table of the view (`replay.derived`), its rows are read from there instead.
 
 Theory of operation. DuckDB asks a registered dataset for a scanner, giving the columns and the
 part of the filter that it pushes down. From these follow the channels, kinds, instruments and the
@@ -24,7 +25,7 @@ import pyarrow.dataset as ds
 
 from recorder.book import Books
 from recorder.capture.batch import FrameBatch
-from recorder.event import SequenceGap
+from recorder.event import Event, SequenceGap
 from recorder.frame import KINDS, LABELS, Frame, Kind
 from recorder.okx.origins import ARGUMENT_CHANNELS, ORIGINS, Origin
 from recorder.okx.parser import Parser
@@ -121,32 +122,39 @@ class EventScan(Scan):
         self.view = view
 
     def _batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-        names = texts(bounds, "type")
-        takes = tuple(t for t in self.view.takes if names is None or t.__name__ in names)
-        origins = [ORIGINS[event_type] for event_type in takes]
-        if self.view.follows_books:
-            origins.append(ORIGINS[SequenceGap])
-        reads = plan(origins, texts(bounds, "instrument"))
-        builder = BatchBuilder(self.view, schema.names)
-        add = builder.add
+        making = _Making.of(self.view, schema, bounds)
         for span in self.extent.spans(bounds):
-            passes = [self._read(read, span) for read in reads]
-            frames = passes[0] if len(passes) == 1 else merge(*passes, key=attrgetter("seq"))
-            step, books = Parser().parse, Books()
-            if any(origin.has_state for origin in origins):
-                first = next(frames, None)
-                if first is None:
+            for piece in self.extent.pieces(span, self.view):
+                if isinstance(piece, Span):
+                    yield from self._made_now(making, piece)
                     continue
-                interpreter = self.extent.capture.interpreter_before(
-                    first.seq, report=self.extent.report
-                )
-                step, books = interpreter.step, interpreter.books
-                frames = chain((first,), frames)
-            for frame in frames:
-                for event in step(frame):
-                    if isinstance(event, takes) and add(event, books):
-                        yield builder.take().select(schema.names)
-        yield builder.take().select(schema.names)
+                made_ahead = self.extent.table_rows(piece, span, self.view, schema, bounds)
+                if made_ahead is not None:
+                    yield from made_ahead
+                else:  # it failed when it was opened
+                    yield from self._made_now(making, span.within(piece))
+
+    def _made_now(self, making: _Making, span: Span) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a span from its frames, by the parser or the interpreter."""
+        builder = BatchBuilder(self.view, making.schema.names)
+        names, add, takes = making.schema.names, builder.add, making.takes
+        passes = [self._read(read, span) for read in making.reads]
+        frames = passes[0] if len(passes) == 1 else merge(*passes, key=attrgetter("seq"))
+        step, books = Parser().parse, Books()
+        if making.has_state:
+            first = next(frames, None)
+            if first is None:
+                return
+            interpreter = self.extent.capture.interpreter_before(
+                first.seq, report=self.extent.report
+            )
+            step, books = interpreter.step, interpreter.books
+            frames = chain((first,), frames)
+        for frame in frames:
+            for event in step(frame):
+                if isinstance(event, takes) and add(event, books):
+                    yield builder.take().select(names)
+        yield builder.take().select(names)
 
     def _read(self, read: Read, span: Span) -> Iterator[Frame]:
         for batch in self.extent.capture.batches(
@@ -176,6 +184,31 @@ def _marked(batch: FrameBatch, marks: list[bytes]) -> Iterator[Frame]:
                 batch.kind[at],
                 payload,
             )
+
+
+class _Making(NamedTuple):
+    """How the rows of one scan are made from frames.
+
+    Attributes:
+        takes: the event types wanted; reads: the passes that find their frames.
+        has_state: they depend on what came before.
+    """
+
+    schema: pa.Schema
+    takes: tuple[type[Event], ...]
+    reads: list[Read]
+    has_state: bool
+
+    @classmethod
+    def of(cls, view: View, schema: pa.Schema, bounds: Bounds) -> _Making:
+        """Return what a view needs within the bounds of a filter."""
+        names = texts(bounds, "type")
+        takes = tuple(t for t in view.takes if names is None or t.__name__ in names)
+        origins = [ORIGINS[event_type] for event_type in takes]
+        if view.follows_books:
+            origins.append(ORIGINS[SequenceGap])
+        reads = plan(origins, texts(bounds, "instrument"))
+        return cls(schema, takes, reads, any(origin.has_state for origin in origins))
 
 
 class Read(NamedTuple):

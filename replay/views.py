@@ -35,6 +35,9 @@ from recorder.event import (
 )
 from replay.tables import COMMENTS, Column, Row, View, attribute, comment_of, event_view, json_text
 
+VIEWS_VERSION = 1
+"""Raised when the same events give other rows: tables that were made before are then stale."""
+
 _INT, _FLOAT, _TEXT, _BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
 

@@ -23,6 +23,7 @@ cli = LazyGroup(
         "prove": "replay.cli.prove",
         "query": "replay.cli.query",
         "serve": "replay.cli.serve",
+        "tables": "replay.cli.tables",
         "simulate": "replay.cli.simulate",
         "demo": "replay.cli.demo",
     },
