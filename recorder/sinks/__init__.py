@@ -17,9 +17,9 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from recorder.book import Books
-from recorder.event import BookUpdate, Event
+from recorder.event import BookUpdate, Event, encode_event
 
-__all__ = ["BookTop", "Missed", "Position", "Record", "Sink", "top_of"]
+__all__ = ["BookTop", "Missed", "Position", "Record", "Sink", "document_of", "top_of"]
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -102,8 +102,11 @@ class Sink(Protocol):
     history_seconds: float | None
     refused: int
 
-    def open(self, capture: str) -> Position | None:
-        """Make ready for the events of a capture; return where it stands, None: it has nothing.
+    def open(self, capture: str) -> Sequence[Position | None]:
+        """Make ready for the events of a capture; return where each part of the sink stands.
+
+        Most have one part: `[position]`, or `[None]` where there is nothing of the capture yet.
+        Records are given from behind the earliest on; each part passes over what it has.
 
         Args:
             capture: what tells captures apart, and is the same for a copy of one.
@@ -113,15 +116,15 @@ class Sink(Protocol):
         """Keep a batch and the position behind it, both or neither.
 
         Args:
-            records: may be none. May begin with what the sink has, where its parts stand apart.
+            records: may be none, and may hold what a part has already.
             position: None: parts of a capture are given, out of turn; records that the sink has
                 already are to be passed over, and the position stays.
         """
 
-    def rewind(self, seq: int) -> None:
-        """Forget what came of the frames from this one on, and stand before it.
+    def rewind(self, position: Position | None) -> None:
+        """Forget what came after a position (None: everything of the capture), and stand there.
 
-        They were lost with the machine before they were safe on its disk, and other frames have
+        Those frames were lost with the machine before they were safe on its disk, and others have
         their numbers now.
         """
 
@@ -146,3 +149,11 @@ def top_of(update: BookUpdate, books: Books) -> BookTop:
         update.seq, update.index, update.ts_recv, update.ts_event,
         update.instrument, update.channel, None, None, None, None, is_whole=False,
     )  # fmt: skip
+
+
+def document_of(record: Record) -> str:
+    """Return a record as JSON: `type`, `seq`, `index`, `ts_recv`, then its own fields."""
+    if isinstance(record, Event):
+        return encode_event(record).decode()
+    fields = {"type": type(record).__name__, **msgspec.structs.asdict(record)}
+    return msgspec.json.encode(fields).decode()
