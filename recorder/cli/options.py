@@ -108,6 +108,7 @@ _end = in_section("When to end")
 _socket = in_section("Sockets and books")
 _capture = in_section("The capture")
 _disk = in_section("The disk")
+_sink = in_section("Where events go as well")
 _config = in_section("Settings from a file")
 
 what_options = together(
@@ -252,6 +253,15 @@ disk_options = together(
     ),
 )  # fmt: skip
 """What happens as the disk fills."""
+
+sink_options = together(
+    _sink(
+        "--sink", multiple=True, metavar="ADDRESS",
+        help="timescale:postgresql://USER@HOST/DB, redis://HOST:6379/0 or module:MODULE:NAME, with "
+        "options behind ?, see docs/sinks.md; again for more. What is down catches up.",
+    ),
+)  # fmt: skip
+"""Databases and the like."""
 
 config_options = together(
     _config(

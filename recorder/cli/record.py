@@ -23,6 +23,7 @@ from recorder.cli.options import (
     end_options,
     json_option,
     rest_options,
+    sink_options,
     socket_options,
     venue_options,
     what_options,
@@ -55,6 +56,7 @@ _TALK_ONLY = ("config", "print_config", "as_json")
 @disk_options
 @socket_options
 @check_options
+@sink_options
 @config_options
 @json_option
 @click.pass_context

@@ -31,9 +31,11 @@ from recorder.errors import ConfigError, UsageError
 from recorder.live.settings import SETTINGS
 from recorder.okx.channels import CHANNELS
 from recorder.okx.subscription import make_subscription
+from recorder.sinks.addresses import masked, secrets_of
 
 _TABLE = "record"
 _CHANNELS = "channels"
+_SINK = "sink"
 _SECRET = re.compile(r"api_?key|secret|pass_?phrase|password|token|credential|^sign$", re.I)
 _AT_LINE = re.compile(r"\(at line (\d+),")
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
@@ -75,6 +77,8 @@ def config_text(settings: Mapping[str, Any]) -> str:
     lines = [f"[{_TABLE}]"]
     for name in SETTINGS:
         value = settings.get(name)
+        if name == _SINK and value is not None:
+            value = [masked(text) for text in value]
         if value is not None and value != () and value != []:
             lines.append(f"{name} = {_listed(value) or _toml(value)}")
     return "\n".join(lines) + "\n"
@@ -93,6 +97,8 @@ class _Reader:
             dotted = f"{_TABLE}.{key}"
             if key == _CHANNELS:
                 continue
+            if key == _SINK:
+                self.refuse_passwords(dotted, value)
             setting = SETTINGS.get(key)
             if setting is None:
                 known = [*SETTINGS, _CHANNELS]
@@ -120,6 +126,19 @@ class _Reader:
                 )
             if isinstance(value, dict):
                 self.refuse_secrets(value, f"{dotted}.")
+
+    def refuse_passwords(self, key: str, value: Any) -> None:
+        """Refuse the address of a sink with a password in it, which is not shown."""
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and secrets_of(text) for text in texts):
+            raise ConfigError(
+                f"expected no password in a configuration file, received one in {key} in "
+                f"{self._where(key)}; PostgreSQL takes it from PGPASSWORD or ~/.pgpass, Redis from "
+                f"a file named by ?password_file=",
+                file=self._name,
+                key=key,
+                line=self._lines.get(key),
+            )
 
     def unknown(
         self, key: str, expected: str, known: Sequence[str], where_listed: str

@@ -29,9 +29,11 @@ from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, RecordReport, refusal_row
 from recorder.live.resnapshot import RESNAPSHOT_HOURS
+from recorder.live.sink_processes import SinkProcesses, SinkReport, checked
 from recorder.okx.auth import Credentials
 from recorder.okx.hosts import hosts_at, hosts_of
 from recorder.okx.subscription import Subscription, parse_subscription
+from recorder.sinks.addresses import masked
 from recorder.strategy import adapt
 
 T = TypeVar("T")
@@ -56,6 +58,7 @@ async def record(
     append: bool = False,
     note: str | None = None,
     digest: bool = False,
+    sinks: Sequence[str] = (),
     on_event: object | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     notify: Callable[[str], None] = lambda _: None,
@@ -82,6 +85,8 @@ async def record(
         connect_timeout: seconds until a venue that cannot be reached is given up; None: never.
         append: continue the capture at `out`. note: kept in a new capture's header.
         digest: hash the events as delivered, for comparison with a replay.
+        sinks: addresses of databases, caches and the like that events go to as well; see
+            docs/sinks.md. Each has a process of its own, which can neither end nor slow it.
         on_event: a handler `(event, context)` or an object with `on_event`, called in a thread of
             its own. It cannot end the recording by raising, nor slow it down: what it is too slow
             for it misses, and is told so by a `Lost`. To end the recording it calls
@@ -120,6 +125,7 @@ async def record(
     if private:
         writer_options = msgspec.structs.replace(writer_options, private=True)
     handler = None if on_event is None else adapt(on_event)
+    sinks = checked(sinks)
     wanted = await resolve(wanted, hosts, instruments_file=instruments_file)
     options: dict[str, Any] = {
         "subscriptions": [str(item) for item in wanted],
@@ -145,13 +151,14 @@ async def record(
         "retain_days": writer_options.retain_days,
         "retain_bytes": writer_options.retain_bytes,
         "append": append,
+        "sinks": [masked(item) for item in sinks],
     }
     # In a thread: continuing a capture may have to recover it first.
     writer = await asyncio.to_thread(
         CaptureWriter, out, options=writer_options, append=append, note=note
     )
     notify(f"disk: {writer.forecast}")
-    pipeline = None
+    pipeline, outputs = None, SinkProcesses(os.fspath(out), ())
     try:
         if private:  # also one that was begun without a login
             await asyncio.to_thread(Path(out).chmod, 0o700)
@@ -164,6 +171,7 @@ async def record(
             may_wait=is_loopback(urlsplit(hosts.websocket).hostname or ""),
             notify=notify,
         )
+        outputs = SinkProcesses(os.fspath(out), sinks)
         client = Endpoints(
             pipeline,
             hosts,
@@ -173,9 +181,11 @@ async def record(
             rest=rest,
             options=options,
             notify=notify,
-            on_progress=on_progress,
+            on_progress=outputs.telling(notify, on_progress),
             queued_bytes=lambda: writer.queued_bytes,
-            set_status=writer.set_status,
+            set_status=lambda status: writer.set_status(
+                {**status, **outputs.status(writer.written_seq)}
+            ),
             trouble=lambda: writer.sealing_failure,
             take_notes=writer.take_notes,
             credentials=credentials if private else None,
@@ -188,11 +198,15 @@ async def record(
             asyncio.to_thread(writer.close if pipeline is None else pipeline.close),
             return_exceptions=True,
         )
+        await asyncio.to_thread(outputs.finish)
+        outputs.tell(notify)
         raise
     seconds = client.seconds
     closed = await asyncio.to_thread(pipeline.close)
     pipeline.tell()
-    return _report(pipeline, client, closed, seconds)
+    of_sinks = await asyncio.to_thread(outputs.finish)
+    outputs.tell(notify)
+    return _report(pipeline, client, closed, seconds, of_sinks)
 
 
 def _harmless(tell: Callable[[T], None]) -> Callable[[T], None]:
@@ -206,7 +220,11 @@ def _harmless(tell: Callable[[T], None]) -> Callable[[T], None]:
 
 
 def _report(
-    pipeline: Pipeline, client: Endpoints, closed: CloseReport, seconds: float
+    pipeline: Pipeline,
+    client: Endpoints,
+    closed: CloseReport,
+    seconds: float,
+    of_sinks: list[SinkReport],
 ) -> RecordReport:
     counts, digest = pipeline.counts, pipeline.event_digest
     refusals, never_held = client.refusals, [str(item) for item in client.never_held]
@@ -230,5 +248,6 @@ def _report(
         last_seq=closed.last_seq,
         stopped_by=client.stopped_by,
         output_digest=None if digest is None else digest.hexdigest(),
+        sinks=of_sinks,
         exit_code=(ExitCode.LOSS if counts.lost or refusals or never_held else ExitCode.DONE),
     )

@@ -17,6 +17,7 @@ import msgspec
 from recorder import __version__
 from recorder.errors import ExitCode
 from recorder.live.pipeline import Counts
+from recorder.live.sink_processes import SinkReport
 from recorder.okx.channels import channel_of
 from recorder.okx.parser import PARSER_VERSION
 from recorder.okx.session import Refusal
@@ -65,6 +66,7 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
         first_seq, last_seq: range written, None if nothing was.
         stopped_by: why it ended, in words.
         output_digest: over the delivered events, None unless asked for.
+        sinks: how each of them did; what one lacks is no loss, the capture holds it.
         exit_code: 0, or 3 where something was lost, refused or never held.
     """
 
@@ -88,6 +90,7 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fals
     stopped_by: str
     output_digest: str | None
     exit_code: ExitCode
+    sinks: list[SinkReport] = msgspec.field(default_factory=list)
 
 
 def never_held(endpoint: Endpoint) -> list[Subscription]:

@@ -125,6 +125,7 @@ SETTINGS: dict[str, Setting] = {
     "retain_days": _ABOVE_ZERO,
     "retain_bytes": _SIZE_ABOVE_ZERO,
     "digest": _FLAG,
+    "sink": _TEXTS,
 }
 """Every setting, in the order of the options; the option of `segment_bytes` is --segment-bytes."""
 
@@ -179,6 +180,8 @@ def record_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
         given.pop(name, None)
     link = {name: given.pop(name) for name in _LINK if name in given}
     writer = {name: given.pop(name) for name in _WRITER if name in given}
+    if "sink" in given:
+        given["sinks"] = given.pop("sink")
     if not given.get("private"):
         given.pop("private", None)
     return {

@@ -14,13 +14,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from recorder.live.sink_child import News, Order
 from recorder.sinks.addresses import masked, sink_of
 from recorder.sinks.runner import Counts
+
+T = TypeVar("T")
 
 DRAIN_SECONDS = 10.0
 """How long the end of a recording waits for a sink to get the last events."""
@@ -203,6 +205,17 @@ class SinkProcesses:
         for item in self.all:
             for words in item.take_words():
                 notify(_warned(words))
+
+    def telling(
+        self, notify: Callable[[str], None], also: Callable[[T], None]
+    ) -> Callable[[T], None]:
+        """Return what passes on what they said, and then does something else as well."""
+
+        def told(what: T) -> None:
+            self.tell(notify)
+            also(what)
+
+        return told
 
     def finish(self) -> list[SinkReport]:
         """Let all of them get the rest, at the same time; return how each did."""
