@@ -28,14 +28,14 @@ def date_of(sealed_path: str) -> str:
     return sealed_path.removeprefix(f"{FRAMES_DIR}/").partition("/")[0]
 
 
-def part_path(root: Path, view: str, date: str, segment: int) -> Path:
-    """Return where the rows of one view of one segment lie; `date` is `date=…`."""
-    return root / TABLES_DIR / view / date / f"{segment:06d}.parquet"
+def part_path(view: str, date: str, segment: int) -> str:
+    """Return where the rows of one view of one segment lie in a capture; `date` is `date=…`."""
+    return f"{TABLES_DIR}/{view}/{date}/{segment:06d}.parquet"
 
 
-def index_path(root: Path, date: str, segment: int) -> Path:
-    """Return where it is written what was made of one segment."""
-    return root / TABLES_DIR / INDEX_DIR / date / f"{segment:06d}.json"
+def index_path(date: str, segment: int) -> str:
+    """Return where it is written in a capture what was made of one segment."""
+    return f"{TABLES_DIR}/{INDEX_DIR}/{date}/{segment:06d}.json"
 
 
 def list_parts(root: Path) -> Iterator[tuple[str, str, int, Path]]:

@@ -18,6 +18,7 @@ import click
 from rich.status import Status
 
 from recorder.capture.derived import remove_tables
+from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture
 from recorder.console import print_json, say, talk
 from recorder.errors import ExitCode
@@ -61,7 +62,8 @@ def tables_command(
         replay query captures/btc "from ohlcv(interval '1 minute')"
     """
     if remove:
-        freed = remove_tables(Capture(capture).path, lambda _segment: True)
+        root = on_disk(Capture(capture).path, "given tables")
+        freed = remove_tables(root, lambda _segment: True)
         say(f"removed {freed:,} bytes of tables")
         return ExitCode.DONE
     started = time.perf_counter()

@@ -79,7 +79,7 @@ def build_tables(
         meta = _read_meta(root, source)
         capture = Capture(root)
         interpreter = _state_before(capture, source, meta)
-        return _build(capture, source, meta, interpreter, views, should_stop)
+        return _build(root, capture, source, meta, interpreter, views, should_stop)
     except (Damage, _Unproven) as why:
         reason = why.cause if isinstance(why, Damage) else str(why)
         return Built(source.segment, reason=reason)
@@ -108,6 +108,7 @@ def _state_before(capture: Capture, source: SealedSource, meta: SegmentMeta) -> 
 
 
 def _build(
+    root: Path,
     capture: Capture,
     source: SealedSource,
     meta: SegmentMeta,
@@ -115,7 +116,7 @@ def _build(
     views: Sequence[str],
     should_stop: Callable[[], bool],
 ) -> Built:
-    root, date = capture.path, date_of(source.path)
+    date = date_of(source.path)
     facts = {
         "format": FORMAT,
         "capture": capture.header.id,
@@ -130,7 +131,7 @@ def _build(
     makers: dict[str, _Maker] = {}
     for name in views:
         view = VIEWS[name]
-        path = part_path(root, name, date, source.segment)
+        path = root / part_path(name, date, source.segment)
         writer = TableWriter(path, view, {**facts, "view": name}, mode=mode)
         makers[name] = _Maker(BatchBuilder(view, view.schema.names), writer)
     try:

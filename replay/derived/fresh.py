@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from recorder.capture.derived import TABLES_DIR, date_of, part_path
+from recorder.capture.place import Place
 from recorder.capture.snapshot import SealedSource
 from replay.derived.index import TableIndex, read_index
 from replay.derived.reading import TableFile, TableReads, TableStale
@@ -32,7 +32,7 @@ class Tables:
         reads: what was read of them.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self._root = root
         self._has_any = (root / TABLES_DIR).is_dir()
         self._indexes: dict[str, TableIndex | None] = {}
@@ -69,7 +69,7 @@ class Tables:
         try:
             file = self._files.get(key)
             if file is None:
-                path = part_path(self._root, view.name, date_of(source.path), source.segment)
+                path = self._root / part_path(view.name, date_of(source.path), source.segment)
                 file = self._files[key] = TableFile(path, part, self.reads)
             batches = file.batches(schema.names, bounds)
             first = next(batches, None)

@@ -14,6 +14,7 @@ import msgspec
 
 from recorder.capture.derived import TABLES_DIR, date_of, index_path
 from recorder.capture.layout import file_mode, replace_file
+from recorder.capture.place import Place
 from recorder.capture.snapshot import SealedSource
 from recorder.okx.parser import PARSER_VERSION
 from replay.tables import View
@@ -93,16 +94,16 @@ def _hash16(content: bytes) -> str:
 
 def write_index(root: Path, date: str, index: TableIndex) -> None:
     """Put the index of a segment in its place, durably: from now on its tables count."""
-    path = index_path(root, date, index.segment)
+    path = root / index_path(date, index.segment)
     path.parent.mkdir(mode=(root / TABLES_DIR).stat().st_mode & 0o777, parents=True, exist_ok=True)
     line = msgspec.json.encode(index)
     content = line + b"\n" + _hash16(line).encode() + b"\n"
     replace_file(path, content, mode=file_mode(root))
 
 
-def read_index(root: Path, source: SealedSource) -> TableIndex | None:
+def read_index(root: Place, source: SealedSource) -> TableIndex | None:
     """Return what was made of a segment; None where nothing was that holds now."""
-    path = index_path(root, date_of(source.path), source.segment)
+    path = root / index_path(date_of(source.path), source.segment)
     try:
         line, _, proof = path.read_bytes().partition(b"\n")
         if proof != _hash16(line).encode() + b"\n":

@@ -27,6 +27,7 @@ from recorder.capture.derived import (
     remove_tables,
 )
 from recorder.capture.layout import FRAMES_DIR, is_locked, list_days
+from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture
 from recorder.capture.reading.hold import only_one
 from recorder.capture.snapshot import SealedSource
@@ -129,7 +130,7 @@ def make_tables(
     """
     capture = Capture(path)
     names = _names(views)
-    root = capture.path
+    root = on_disk(capture.path, "given tables")
     folder = root / TABLES_DIR
     try:
         folder.mkdir(mode=root.stat().st_mode & 0o777, exist_ok=True)
@@ -137,7 +138,7 @@ def make_tables(
             for left in list_unfinished_parts(root):
                 left.unlink(missing_ok=True)
             count = min(os.cpu_count() or 1, WORKERS_MAX) if workers is None else workers
-            making = _Making(capture, names, count, should_stop, progress)
+            making = _Making(capture, root, names, count, should_stop, progress)
             making.run(follow=follow)
             return making.report
     except PermissionError as error:
@@ -166,6 +167,7 @@ class _Making:
     def __init__(
         self,
         capture: Capture,
+        root: Path,
         views: Sequence[str],
         workers: int,
         should_stop: Callable[[], bool],
@@ -173,7 +175,7 @@ class _Making:
     ) -> None:
         self.report = TablesReport(capture=str(capture.path))
         self._capture = capture
-        self._root = capture.path.absolute()
+        self._root = root.absolute()
         self._views = views
         self._crew = _Crew(workers, should_stop)
         self._should_stop = should_stop
@@ -230,7 +232,7 @@ class _Making:
         missing = []
         for name in self._views:
             part = index.part_of(VIEWS[name])
-            path = part_path(self._root, name, date_of(source.path), source.segment)
+            path = self._root / part_path(name, date_of(source.path), source.segment)
             if part is None or (part.rows and _size(path) != part.bytes):
                 missing.append(name)
         return missing

@@ -12,15 +12,16 @@ import os
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow
 import pyarrow.parquet
 
-from recorder.errors import Damage
+from recorder.capture.place import Place, Remote
+from recorder.errors import Damage, StoreFailed
 from replay.derived.index import TablePart
 from replay.derived.writing import chunk_range, read_exactly
 from replay.pushdown import Bounds
@@ -31,6 +32,8 @@ pq: Any = pyarrow.parquet
 
 IN_MEMORY = 32 << 20
 """Compressed bytes that are kept between the check and the decoding; more is read twice."""
+AT_ONCE = 4 << 20
+"""Bytes read by one call."""
 GROUPS_AT_ONCE = 4
 
 
@@ -61,15 +64,12 @@ class TableFile:
         TableStale: the file is gone, or its footer is not the one that was written.
     """
 
-    def __init__(self, path: Path, part: TablePart, reads: TableReads) -> None:
+    def __init__(self, path: Place, part: TablePart, reads: TableReads) -> None:
         self._path = path
         self._part = part
         self._reads = reads
-        fd = self._open()
-        try:
-            footer = read_exactly(fd, part.bytes - part.footer_bytes, part.footer_bytes)
-        finally:
-            os.close(fd)
+        with closing(self._open()) as opened:
+            footer = opened.read_at(part.bytes - part.footer_bytes, part.footer_bytes)
         reads.bytes += len(footer)
         if blake2b(footer, digest_size=8).hexdigest() != part.footer:
             raise TableStale(f"{path.name}: footer")
@@ -77,15 +77,15 @@ class TableFile:
         columns = self._metadata.num_columns
         self._leaves: list[str] = [self._metadata.schema.column(n).path for n in range(columns)]
 
-    def _open(self) -> int:
+    def _open(self) -> _Opened:
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise TableStale(f"{self._path.name}: {error.strerror}") from error
-        if os.fstat(fd).st_size != self._part.bytes:
-            os.close(fd)
+            opened = _Opened(self._path)
+        except (OSError, StoreFailed) as error:
+            raise TableStale(f"{self._path.name}: {error}") from error
+        if opened.size != self._part.bytes:
+            opened.close()
             raise TableStale(f"{self._path.name}: size")
-        return fd
+        return opened
 
     def batches(self, names: Sequence[str], bounds: Bounds) -> Iterator[Any]:
         """Yield the rows of the row groups that may hold wanted ones, as record batches.
@@ -100,14 +100,11 @@ class TableFile:
         count = self._metadata.num_row_groups
         groups = [group for group in range(count) if self._may_hold(group, bounds)]
         if groups:
-            fd = self._open()
-            try:
-                chunks = _Chunks(fd, self._ranges(groups, names))
+            with closing(self._open()) as opened:
+                chunks = _Chunks(opened, self._ranges(groups, names))
                 chunks.check()
                 self._reads.bytes += chunks.bytes
                 yield from self._decode(chunks, groups, list(names))
-            finally:
-                os.close(fd)
         self._reads.parts += 1
         self._reads.groups += len(groups)
         self._reads.groups_skipped += count - len(groups)
@@ -175,17 +172,46 @@ class _Range(NamedTuple):
     checksum: int
 
 
+class _Opened:
+    """An open file, on disk or in an object store, read by ranges."""
+
+    def __init__(self, path: Place) -> None:
+        self._fd = -1
+        if isinstance(path, Remote):
+            self._file = path.open()
+            self.size = int(self._file.size())
+        else:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.size = os.fstat(self._fd).st_size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Return bytes from `offset` on: `length`, or fewer where the file ends or fails."""
+        try:
+            if self._fd < 0:
+                return bytes(self._file.read_at(length, offset))
+            return read_exactly(self._fd, offset, length)
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        """Close it."""
+        if self._fd < 0:
+            self._file.close()
+        else:
+            os.close(self._fd)
+
+
 class _Chunks:
     """The checked column chunks of a file, at their places in it, as a file for Arrow.
 
     What lies between them reads as zeros: Arrow joins neighbouring reads and skips it.
     """
 
-    def __init__(self, fd: int, ranges: Sequence[_Range]) -> None:
-        self._fd = fd
+    def __init__(self, opened: _Opened, ranges: Sequence[_Range]) -> None:
+        self._opened = opened
         self._ranges = ranges
         self._starts = [piece.start for piece in ranges]
-        self._kept: list[bytes] | None = None
+        self._kept: list[memoryview] | None = None
         self._at = 0
         self.bytes = sum(piece.length for piece in ranges)
         self.closed = False
@@ -196,24 +222,34 @@ class _Chunks:
         Raises:
             TableStale: a chunk is not the one that was written.
         """
-        kept = []
-        for number in range(len(self._ranges)):
-            content = self._load(number)
-            if self.bytes <= IN_MEMORY:
-                kept.append(content)
+        kept: list[memoryview] = []
+        first = 0
+        while first < len(self._ranges):
+            # Neighbours in one read, a few MiB at most.
+            end, last = self._ranges[first].start, first
+            while last < len(self._ranges) and self._ranges[last].start == end:
+                end += self._ranges[last].length
+                last += 1
+                if end - self._ranges[first].start >= AT_ONCE:
+                    break
+            run = self._ranges[first:last]
+            content = memoryview(self._opened.read_at(run[0].start, end - run[0].start))
+            for piece in run:
+                begin = piece.start - run[0].start
+                chunk = content[begin : begin + piece.length]
+                _compare(chunk, piece)
+                if self.bytes <= IN_MEMORY:
+                    kept.append(chunk)
+            first = last
         if self.bytes <= IN_MEMORY:
             self._kept = kept
 
-    def _load(self, number: int) -> bytes:
+    def _load(self, number: int) -> memoryview:
         if self._kept is not None:
             return self._kept[number]
         piece = self._ranges[number]
-        try:
-            content = read_exactly(self._fd, piece.start, piece.length)
-        except OSError as error:
-            raise TableStale(error.strerror) from error
-        if zlib.crc32(content) != piece.checksum:
-            raise TableStale(f"the column chunk at {piece.start}")
+        content = memoryview(self._opened.read_at(piece.start, piece.length))
+        _compare(content, piece)
         return content
 
     def read(self, size: int = -1) -> bytes:
@@ -221,13 +257,13 @@ class _Chunks:
         start, end = self._at, self._at + size
         self._at = end
         number = max(bisect_right(self._starts, start) - 1, 0)
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         at = start
         while number < len(self._ranges) and self._starts[number] < end:
             piece = self._ranges[number]
             content = self._load(number)[max(start - piece.start, 0) : end - piece.start]
             begin = max(piece.start, start)
-            if content:
+            if len(content):
                 parts += (bytes(begin - at), content)
                 at = begin + len(content)
             number += 1
@@ -248,3 +284,8 @@ class _Chunks:
     def close(self) -> None:
         """Do nothing: whoever opened the file closes it."""
         self.closed = True
+
+
+def _compare(content: memoryview, piece: _Range) -> None:
+    if zlib.crc32(content) != piece.checksum:
+        raise TableStale(f"the column chunk at {piece.start}")
