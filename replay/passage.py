@@ -70,6 +70,7 @@ class Passage:
         step, advance, timers = source.interpreter.step, context.clock.advance, context.timers
         event: Event | None = None
         count = 0
+        source.pass_by(frames[0].seq)
         try:
             for frame in frames:
                 ts_recv = frame.ts_recv
@@ -92,6 +93,7 @@ class Passage:
         step, advance, timers = source.interpreter.step, context.clock.advance, context.timers
         event: Event | None = None
         delivered: list[Event] = []
+        source.pass_by(frames[0].seq)
         try:
             for frame in frames:
                 ts_recv = frame.ts_recv
@@ -115,6 +117,7 @@ class Passage:
         advance, timers = context.clock.advance, context.timers
         steps = [source.interpreter.step for source in sources]
         counts = [0] * len(sources)
+        milestones = [source.next_milestone for source in sources]
         event: Event | None = None
         try:
             for frame, rank in zip(frames, ranks, strict=True):
@@ -123,6 +126,8 @@ class Passage:
                     timers.fire(ts_recv, context)
                 advance(ts_recv)
                 context.source = rank
+                if frame.seq >= milestones[rank]:
+                    milestones[rank] = sources[rank].pass_by(frame.seq)
                 events = steps[rank](frame)
                 counts[rank] += len(events)
                 for event in events:

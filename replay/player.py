@@ -170,6 +170,8 @@ class _Replay:
             self.steering = Steering(controls, self.pacer.schedule, show=self._show)
             if pace.stepwise:
                 self.steering.stand_still()
+        self.is_paced = pace.speed is not None or self.steering is not None
+        self.is_plain = not (self.is_paced or wanted.is_filtered)
         self.merger: Merger | None = None
         self.order = new_hash()  # ranks of the frames played, where there are several sources
         self.patience = Patience()
@@ -258,7 +260,7 @@ class _Replay:
                 source.rest()
                 streams.append(iter(()))
                 continue
-            source.begin(first[0])
+            source.begin(first[0], at_full_speed=self.is_plain and not self.follow)
             firsts.append(first[0])
             streams.append(chain([first], stream))
         if not firsts:
@@ -271,11 +273,10 @@ class _Replay:
         return ((part.frames, part.ranks) for part in self.merger.parts())
 
     def _play(self, passage: Passage, frames: list[Frame], ranks: list[int] | None) -> None:
-        is_paced = self.pace.speed is not None or self.steering is not None
-        is_plain = not (is_paced or self.wanted.is_filtered)
-        if is_plain and ranks is None:
+        is_paced = self.is_paced
+        if self.is_plain and ranks is None:
             (passage.play_digesting if self.with_digest else passage.play_all)(frames)
-        elif is_plain and ranks is not None and not self.with_digest:
+        elif self.is_plain and ranks is not None and not self.with_digest:
             passage.play_merged(frames, ranks)
         else:
             seen = passage.play_each(

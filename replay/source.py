@@ -23,6 +23,7 @@ from recorder.okx.faults.log import Injected
 from recorder.okx.interpreter import Interpreter
 from replay.faulted import Faulted
 from replay.feed import PLAYED, Wanted, chunks, interpreter_before
+from replay.milestones import NEVER, Milestones
 from replay.play_report import SourceReport
 
 Named: TypeAlias = "Capture | Where"
@@ -51,6 +52,7 @@ class Source:
 
     Attributes:
         interpreter: what the events come from, set by `begin`.
+        milestones: lets its books rest on checkpoints; None where they are kept up.
         report: what the reader met since the last beginning.
         frames, events: played so far, over all beginnings.
     """
@@ -69,6 +71,7 @@ class Source:
         self._with_digest = with_digest
         self._wanted = Wanted(None, None, None, None)
         self._judge: Interpreter | None = None
+        self.milestones: Milestones | None = None
         self.interpreter = Interpreter(number)
         self.report = ReadReport()
         self.input: FrameDigest | None = None
@@ -95,14 +98,32 @@ class Source:
             return self._faulted.open(wanted, self.report, follow=follow)
         return chunks(self.capture, wanted, self.report, follow=follow)
 
-    def begin(self, first: Frame) -> None:
-        """Restore the state before the first frame."""
+    def begin(self, first: Frame, *, at_full_speed: bool) -> None:
+        """Restore the state before the first frame.
+
+        Args:
+            at_full_speed: nobody minds when a look at a book takes a moment.
+        """
         if self._faulted is not None and self._faulted.first is not None:
             first = self._faulted.first  # which need not be the first that is delivered
         self.interpreter = interpreter_before(self.capture, first.seq, self._wanted, self._number)
         # Digests are of float events; a strategy may be given other numbers.
         if self._with_digest and self._number is not float:
             self._judge = interpreter_before(self.capture, first.seq, self._wanted, float)
+        self.milestones = None
+        if at_full_speed and self._faulted is None and self._number is float:
+            self.milestones = Milestones(self.capture, self.interpreter, first.seq)
+
+    @property
+    def next_milestone(self) -> int:
+        """The frame before which `pass_by` wants to be called."""
+        return NEVER if self.milestones is None else self.milestones.next_seq
+
+    def pass_by(self, seq: int) -> int:
+        """Let books rest on the checkpoint before a frame, if there is one; return the next."""
+        if seq < self.next_milestone or self.milestones is None:
+            return self.next_milestone
+        return self.milestones.pass_by(seq)
 
     def rest(self) -> None:
         """Have no state: nothing of it is to be played."""

@@ -19,12 +19,14 @@ order book channels, "Sequence ID").
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from recorder.book import Book, Books
 from recorder.event import BookReset, BookUpdate, ChecksumMismatch, Event, SequenceGap
 from recorder.frame import Frame
-from recorder.okx.checkpoint import BookState
+from recorder.okx.checkpoint import BookState, grounds, levels_of
 from recorder.okx.checksum import DEPTH, checksum
 from recorder.okx.parser import parser_of
 
@@ -60,6 +62,9 @@ class Integrity(msgspec.Struct, gc=False):
     dropped: int = 0
 
 
+WAITING_MAX = 64 << 20
+"""Most bytes of payloads that wait, where books may wait."""
+
 CHAINS_MAX = 20_000
 """Most books that are kept; the one that has been silent for longest makes room."""
 
@@ -80,20 +85,56 @@ class Chains:
     Attributes:
         books: the book of every chain.
         integrity: what was proved since construction.
+        waiting: bytes of payloads that wait until somebody looks at their book, at most.
     """
 
     def __init__(self, number: type) -> None:
         self.number = number
         self.books = Books()
         self.integrity = Integrity()
+        self.waiting = 0
+        self._read = parser_of(number).parse
+        self._may_wait = False
         self._chains: dict[tuple[int, str, str], Chain] = {}
         # Of an ended connection, by (channel, instrument): one of each is enough to look at.
         self._stale: dict[tuple[str, str], Chain] = {}
 
     def take(self, frame: Frame, events: list[Event]) -> None:
-        """Take the book updates of a frame; append what they prove to its events."""
-        if len(events) == 1 and self._take_plain(frame.connection, events[0]):
+        """Take the book updates of a frame; append what they prove to its events.
+
+        What nearly every book frame is comes first: one whole book, or one more link of a whole
+        one. `_take_each` and `_follow` are the rules, this is their short cut for the case
+        without events.
+        """
+        update = events[0]
+        if len(events) > 1 or type(update) is not BookUpdate or update.checksum or self._stale:
+            self._take_each(frame, events)
             return
+        chain = self._chains.get((frame.connection, update.channel, update.instrument))
+        if chain is None or chain.texts is not None:
+            self._take_each(frame, events)
+            return
+        book, integrity = chain.book, self.integrity
+        if not update.is_snapshot:
+            prev, seq_id = update.prev_seq_id, update.seq_id
+            if (
+                prev is None or seq_id is None or prev != book.seq_id or seq_id <= prev
+                or not book.is_whole
+            ):  # fmt: skip
+                self._take_each(frame, events)
+                return
+            integrity.links += 1
+            if self._may_wait and book.defer(update, frame, self._read):
+                integrity.absent += 1
+                self.waiting += len(frame.payload)
+                if self.waiting > WAITING_MAX:
+                    self._catch_up()
+                return
+        integrity.absent += 1
+        book.apply(update)
+
+    def _take_each(self, frame: Frame, events: list[Event]) -> None:
+        """Take the book updates of a frame one by one."""
         derived: list[Event] = []
         for index, event in enumerate(events):
             if type(event) is not BookUpdate:
@@ -114,28 +155,30 @@ class Chains:
         for event in derived:
             events.append(msgspec.structs.replace(event, index=len(events)))
 
-    def _take_plain(self, connection: int, update: Event) -> bool:
-        """Take what nearly every book frame is: one whole book, or one more link of a whole one.
+    def let_wait(self) -> None:
+        """From here on let updates wait until somebody looks at their book, or `rest_on` comes."""
+        self._may_wait = True
 
-        Returns False, having changed nothing, where there is more to be said: `take` and
-        `_follow` are the rules, this is their short cut for the case without events.
+    def _catch_up(self) -> None:
+        for chain in self._chains.values():
+            chain.book.catch_up()
+        self.waiting = 0
+
+    def rest_on(self, state: bytes) -> None:
+        """Take a saved state for what the books hold now, where it is of this very moment.
+
+        A book at the same frame of the same chain, whole here and there, has the same levels.
         """
-        if type(update) is not BookUpdate or update.checksum:
-            return False
-        chain = self._chains.get((connection, update.channel, update.instrument))
-        if chain is None or chain.texts is not None or self._stale:
-            return False
-        book = chain.book
-        if not update.is_snapshot:
-            prev, seq_id = update.prev_seq_id, update.seq_id
-            if prev is None or seq_id is None or prev != book.seq_id or seq_id <= prev:
-                return False
-            if not book.is_whole:
-                return False
-            self.integrity.links += 1
-        self.integrity.absent += 1
-        book.apply(update)
-        return True
+        for ground in grounds(state):
+            chain = self._chains.get((ground.connection, ground.channel, ground.instrument))
+            if chain is None or not chain.book.waiting:
+                continue
+            book = chain.book
+            if ground.is_whole and (book.is_whole, book.seq, book.seq_id, book.ts_recv) == (
+                True, ground.seq, ground.seq_id, ground.ts_recv,
+            ):  # fmt: skip
+                book.rest_on(partial(levels_of, ground))
+        self.waiting = sum(chain.book.waiting for chain in self._chains.values())
 
     def _follow(self, frame: Frame, chain: Chain, update: BookUpdate, derived: list[Event]) -> None:
         """Prove an update against its chain, and apply it where the book is whole."""

@@ -46,6 +46,22 @@ class BookState(msgspec.Struct, array_like=True, gc=False):
     text_asks: list[Level[str]] | None
 
 
+class BookGround(msgspec.Struct, array_like=True, gc=False):
+    """What `BookState` says of one book, its levels not taken apart: nobody may want them."""
+
+    connection: int
+    channel: str
+    instrument: str
+    is_whole: bool
+    is_stale: bool
+    seq_id: int | None
+    ts_event: int | None
+    ts_recv: int
+    seq: int
+    bids: msgspec.Raw
+    asks: msgspec.Raw
+
+
 class ConnectionState(msgspec.Struct, array_like=True, gc=False):
     """One connection: when it opened (monotonic ns), what it subscribed, what it requested."""
 
@@ -83,6 +99,14 @@ class State(msgspec.Struct, gc=False, omit_defaults=True):
     trials: list[TrialState] = []
 
 
+class _Grounds(msgspec.Struct, gc=False):
+    """Of a state, the books alone."""
+
+    version: int
+    number: str
+    books: list[BookGround]
+
+
 _NUMBERS: dict[str, type] = {"float": float, "Decimal": Decimal, "str": str}
 _LEVELS: dict[type, Any] = {
     float: list[Level[float]],
@@ -91,6 +115,8 @@ _LEVELS: dict[type, Any] = {
 }
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
 _decode = msgspec.msgpack.Decoder(State).decode
+_decode_grounds = msgspec.msgpack.Decoder(_Grounds).decode
+_decode_levels = msgspec.msgpack.Decoder(list[Level[float]]).decode
 
 
 def text_of(number: float | Decimal | str) -> str:
@@ -158,6 +184,20 @@ def decode(state: bytes, number: type) -> State:
     except msgspec.ValidationError as error:
         raise ValueError(f"expected levels of {decoded.number} in the state: {error}") from error
     return decoded
+
+
+def grounds(state: bytes) -> list[BookGround]:
+    """Return the books of a state of floats, their levels not taken apart; none of another one."""
+    try:
+        decoded = _decode_grounds(state)
+    except UNREADABLE:
+        return []
+    return decoded.books if (decoded.version, decoded.number) == (VERSION, "float") else []
+
+
+def levels_of(ground: BookGround) -> tuple[list[Level[float]], list[Level[float]]]:
+    """Return the bids and asks of a book, best first."""
+    return _decode_levels(ground.bids), _decode_levels(ground.asks)
 
 
 def _levels(plain: list[Any], written: type, number: type) -> list[Level[Any]]:

@@ -244,6 +244,30 @@ class Interpreter:
             events.append(msgspec.structs.replace(event, index=len(events)))
         self._look_at_comparisons()
 
+    # --- books that wait --------------------------------------------------------------------
+
+    def let_books_wait(self) -> None:
+        """From here on work books out when somebody looks at them, not with every update.
+
+        Events, counts and books are the same. For whoever steps at full speed: a look at a book
+        that nobody has looked at for long may take a moment.
+        """
+        if self.number is float:
+            self._chains.let_wait()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of payloads that wait for a look, at most; `rest_on` a checkpoint to forget them."""
+        return self._chains.waiting
+
+    def rest_on(self, state: bytes) -> None:
+        """Take what `save` gave at this very moment, in this process or another one.
+
+        Books that wait need not be worked out from further back. What is of another moment, or
+        unreadable, is not taken.
+        """
+        self._chains.rest_on(state)
+
     # --- state ----------------------------------------------------------------------------
 
     def save(self) -> bytes:

@@ -19,7 +19,7 @@ import recorder.okx
 Arc = tuple[CodeType, int, int]
 """A function, and two of its lines that ran one after the other; 0 is its begin or end."""
 
-_FOLDERS = (str(Path(recorder.okx.__file__).parent), str(Path(recorder.book.__file__)))
+_FOLDERS = tuple(str(Path(package.__file__).parent) for package in (recorder.okx, recorder.book))
 
 
 class Watch:

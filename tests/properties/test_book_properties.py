@@ -166,6 +166,43 @@ def test_saving_and_restoring_anywhere_changes_nothing(
         assert split.save() == straight.save()
 
 
+@pytest.mark.parametrize("watched", [0, 2])
+def test_books_that_wait_are_the_same(watched: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at whenever, resting on checkpoints of whatever moment: same events, same state."""
+    monkeypatch.setattr("recorder.book.book._WATCHED", watched)
+
+    @settings(max_examples=100, deadline=None, phases=PHASES)
+    @given(
+        frames=streams(),
+        looks=st.dictionaries(st.integers(0, 30), st.sampled_from(["best", "levels", "save"])),
+        rests=st.dictionaries(st.integers(0, 30), st.integers(0, 3)),
+    )
+    def hold(frames: list[Frame], looks: dict[int, str], rests: dict[int, int]) -> None:
+        straight, waiting = Interpreter(), Interpreter()
+        waiting.let_books_wait()
+        states = [straight.save()]
+        for frame in frames:
+            assert waiting.step(frame) == straight.step(frame)
+            assert waiting.integrity == straight.integrity
+            states.append(straight.save())
+            if frame.seq in rests:  # of this moment, or of an earlier one
+                waiting.rest_on(states[max(0, len(states) - 1 - rests[frame.seq])])
+            look = looks.get(frame.seq)
+            if look == "save":
+                assert waiting.save() == straight.save()
+            for ours, theirs in zip(waiting.books, straight.books, strict=True):
+                assert (ours.seq, ours.seq_id, ours.is_whole) == (
+                    theirs.seq, theirs.seq_id, theirs.is_whole,
+                )  # fmt: skip
+                if look == "best":
+                    assert ours.best_bid() == theirs.best_bid()
+                elif look == "levels":
+                    assert (ours.bids(), ours.asks()) == (theirs.bids(), theirs.asks())
+        assert waiting.save() == straight.save()
+
+    hold()
+
+
 @settings(max_examples=150, deadline=None, phases=PHASES)
 @given(frames=streams())
 def test_number_types_prove_the_same(frames: list[Frame]) -> None:

@@ -1,4 +1,4 @@
-"""Book: one order book kept from updates, and Books: all of them.
+"""Book: one order book kept from updates.
 
 Responsible for holding levels and answering what the best of them are. Refuses to judge whether
 an update may be applied (sequence chains, checksums): that is `okx.interpreter`, which also says
@@ -9,21 +9,33 @@ snapshot is kept as it came until it matters. A sorted list of prices is made wh
 kept up by bisection as long as somebody keeps looking, and dropped again after `_PATIENCE` updates
 without a look. So the thousands of books nobody watches cost little, and the few watched ones
 stay fast.
+
+Whoever plays at full speed may also let updates wait (`defer`): their frames are kept, and read
+again when somebody looks. A book that says what it held at some moment (`rest_on`) forgets what
+waited until then. Keeping levels is what costs: a level that stays lies in memory that has gone
+cold by the time it is replaced, while a payload that waits is just there.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from recorder.event import BookUpdate, Level
+from recorder.event import BookUpdate, Event, Level
+from recorder.frame import Frame
 
 _PATIENCE = 256
 """Updates without a look after which the sorted prices are dropped."""
+_WATCHED = 16
+"""Updates without a look after which they may wait."""
 
 Levels: TypeAlias = list[Level[Any]]
+Read: TypeAlias = Callable[[Frame], Sequence[Event]]
+"""The parser: the first event of a frame that waits is the book's update."""
+Ground: TypeAlias = Callable[[], tuple[Levels, Levels]]
+"""Gives bids and asks that a book is known to have held."""
 
 
 def _same(price: Any) -> Any:
@@ -50,9 +62,13 @@ class Book:
         "_asks",
         "_bid_prices",
         "_bids",
+        "_ground",
+        "_is_behind",
         "_of_texts",
+        "_read",
         "_snapshot",
         "_unseen",
+        "_waiting",
         "channel",
         "connection",
         "instrument",
@@ -81,7 +97,12 @@ class Book:
         self._bid_prices: list[Any] | None = None
         self._ask_prices: list[Any] | None = None
         self._unseen = 0
+        # What is to be taken over when somebody looks, in this order.
+        self._is_behind = False
+        self._ground: Ground | None = None
         self._snapshot: BookUpdate | None = None
+        self._waiting: list[Frame] = []
+        self._read: Read | None = None
 
     def apply(self, update: BookUpdate) -> None:
         """Take over an update: a snapshot replaces the book, else each level replaces its price.
@@ -96,21 +117,71 @@ class Book:
             # Taken apart when somebody looks or the next update builds on it: a channel that
             # sends whole books all the time (books5) is mostly replaced unseen.
             self._snapshot = update
+            self._is_behind = True
+            self._ground = None
+            if self._waiting:
+                self._waiting = []
             self._bid_prices = None
             self._ask_prices = None
             self.is_whole = True
             return
-        if self._snapshot is not None:
-            self._unpack()
+        if self._is_behind:
+            self._catch_up()
         self._put(update)
 
-    def _unpack(self) -> None:
-        """Take the waiting snapshot apart into levels."""
-        snapshot, self._snapshot = self._snapshot, None
-        self._bids.clear()
-        self._asks.clear()
-        if snapshot is not None:
+    def defer(self, update: BookUpdate, frame: Frame, read: Read) -> bool:
+        """Let an update wait in its frame until somebody looks; then `read` makes it again.
+
+        Returns False, having done nothing, where somebody looked a moment ago: apply it then.
+        """
+        if self._unseen < _WATCHED:
+            self._unseen += 1
+            return False
+        self.seq_id = update.seq_id
+        self.ts_event = update.ts_event
+        self.ts_recv = update.ts_recv
+        self.seq = update.seq
+        self._waiting.append(frame)
+        self._read = read
+        self._is_behind = True
+        return True
+
+    def rest_on(self, ground: Ground) -> None:
+        """Take note of what the book holds now; it is asked for when somebody looks."""
+        self._is_behind = True
+        self._ground = ground
+        self._snapshot = None
+        self._waiting = []
+        self._bids, self._asks = {}, {}
+        self._bid_prices = self._ask_prices = None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of the payloads that wait to be read again."""
+        return sum(len(frame.payload) for frame in self._waiting)
+
+    def catch_up(self) -> None:
+        """Take over what waits, without this counting as a look."""
+        if self._is_behind:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Take over what the book rests on, the snapshot and the updates that wait."""
+        self._is_behind = False
+        if self._ground is not None:
+            ground, self._ground = self._ground, None
+            self._hold(*ground())
+        if self._snapshot is not None:
+            snapshot, self._snapshot = self._snapshot, None
+            self._bids, self._asks = {}, {}
             self._put(snapshot)
+        if self._waiting and self._read is not None:
+            waiting, self._waiting = self._waiting, []
+            self._bid_prices = self._ask_prices = None
+            for frame in waiting:
+                update = self._read(frame)[0]
+                if type(update) is BookUpdate:
+                    self._put(update)
 
     def _put(self, update: BookUpdate) -> None:
         """Let each level of an update replace its price."""
@@ -126,9 +197,13 @@ class Book:
 
     def load(self, bids: Iterable[Level[Any]], asks: Iterable[Level[Any]]) -> None:
         """Replace the levels alone, e.g. by those of a checkpoint."""
-        self._snapshot = None
-        self._bid_prices = None
-        self._ask_prices = None
+        self._is_behind = False
+        self._ground = self._snapshot = None
+        self._waiting = []
+        self._bid_prices = self._ask_prices = None
+        self._hold(bids, asks)
+
+    def _hold(self, bids: Iterable[Level[Any]], asks: Iterable[Level[Any]]) -> None:
         key = Decimal if self._of_texts else _same
         self._bids = {key(level.price): level for level in bids}
         self._asks = {key(level.price): level for level in asks}
@@ -160,16 +235,16 @@ class Book:
 
     def _ordered_bids(self) -> list[Any]:
         self._unseen = 0
-        if self._snapshot is not None:
-            self._unpack()
+        if self._is_behind:
+            self._catch_up()
         if self._bid_prices is None:
             self._bid_prices = sorted(price for price in self._bids if price == price)
         return self._bid_prices
 
     def _ordered_asks(self) -> list[Any]:
         self._unseen = 0
-        if self._snapshot is not None:
-            self._unpack()
+        if self._is_behind:
+            self._catch_up()
         if self._ask_prices is None:
             self._ask_prices = sorted(price for price in self._asks if price == price)
         return self._ask_prices
@@ -200,8 +275,8 @@ class Book:
 
     def sides(self) -> tuple[Levels, Levels]:
         """Return all bids and all asks, best first, without this counting as a look."""
-        if self._snapshot is not None:
-            self._unpack()
+        if self._is_behind:
+            self._catch_up()
         bids = sorted((price for price in self._bids if price == price), reverse=True)
         asks = sorted(price for price in self._asks if price == price)
         return [self._bids[price] for price in bids], [self._asks[price] for price in asks]
@@ -240,113 +315,15 @@ class Book:
 
     def __len__(self) -> int:
         """Return the number of levels of both sides."""
-        if self._snapshot is not None:
-            self._unpack()
+        if self._is_behind:
+            self._catch_up()
         return len(self._bids) + len(self._asks)
 
     def __repr__(self) -> str:
         whole = "whole" if self.is_whole else "not whole"
-        if self._snapshot is not None:
-            self._unpack()
+        if self._is_behind:
+            self._catch_up()
         return (
             f"<Book {self.instrument} {self.channel} connection={self.connection} {whole} "
             f"bids={len(self._bids)} asks={len(self._asks)} seq={self.seq}>"
         )
-
-
-PREFERENCE = (
-    "books-l2-tbt",
-    "books",
-    "books50-l2-tbt",
-    "books5",
-    "books-rpi",
-    "books-elp",
-    "sprd-books-l2-tbt",
-    "sprd-books5",
-)
-"""Channels in the order `Books.get` prefers them: full depth before fewer levels, fast before
-slow, and books of everybody's orders before those that hold retail (RPI, ELP) orders."""
-
-_RANK = {channel: rank for rank, channel in enumerate(PREFERENCE)}
-
-
-class Books:
-    """All books of an interpreter.
-
-    Iteration is in the order of (instrument, channel, connection).
-    """
-
-    __slots__ = ("_of_instrument",)
-
-    def __init__(self, books: Iterable[Book] = ()) -> None:
-        self._of_instrument: dict[str, list[Book]] = {}
-        for book in books:
-            self.add(book)
-
-    def add(self, book: Book) -> None:
-        """Hold a book, in the place of any of the same instrument, channel and connection."""
-        kept = [
-            other
-            for other in self._of_instrument.get(book.instrument, ())
-            if (other.channel, other.connection) != (book.channel, book.connection)
-        ]
-        self._of_instrument[book.instrument] = sorted(
-            [*kept, book], key=lambda book: (book.channel, book.connection)
-        )
-
-    def remove(self, book: Book) -> None:
-        """Hold this book no longer."""
-        kept = [
-            other for other in self._of_instrument.get(book.instrument, ()) if other is not book
-        ]
-        if kept:
-            self._of_instrument[book.instrument] = kept
-        else:
-            self._of_instrument.pop(book.instrument, None)
-
-    def of(self, instrument: str) -> tuple[Book, ...]:
-        """Return every book of an instrument, in the order of (channel, connection)."""
-        return tuple(self._of_instrument.get(instrument, ()))
-
-    def get(self, instrument: str, channel: str | None = None) -> Book | None:
-        """Return the best book of an instrument, or of one channel of it; None where none is kept.
-
-        Whole books come before broken or stale ones, then channels in the order of `PREFERENCE`,
-        then, of several connections, the book of the latest venue time, so that one which lags
-        never brings an older book into force; then the one that changed last, then the lower
-        connection.
-        """
-        books = self._of_instrument.get(instrument, ())
-        if len(books) == 1 and channel is None:
-            return books[0]
-        best: Book | None = None
-        best_rank: tuple[bool, int, int, int, int] | None = None
-        for book in books:
-            if channel is not None and book.channel != channel:
-                continue
-            rank = (
-                not book.is_whole,
-                _RANK.get(book.channel, len(_RANK)),
-                -(book.ts_event or 0),
-                -book.seq,
-                book.connection,
-            )
-            if best_rank is None or rank < best_rank:
-                best, best_rank = book, rank
-        return best
-
-    def __getitem__(self, instrument: str) -> Book:
-        book = self.get(instrument)
-        if book is None:
-            raise KeyError(instrument)
-        return book
-
-    def __contains__(self, instrument: object) -> bool:
-        return instrument in self._of_instrument
-
-    def __iter__(self) -> Iterator[Book]:
-        for instrument in sorted(self._of_instrument):
-            yield from self._of_instrument[instrument]
-
-    def __len__(self) -> int:
-        return sum(len(books) for books in self._of_instrument.values())
