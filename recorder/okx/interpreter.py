@@ -257,7 +257,7 @@ class Interpreter:
 
     @property
     def waiting(self) -> int:
-        """Bytes of payloads that wait for a look, at most; `rest_on` a checkpoint to forget them."""
+        """Bytes of payloads that wait for a look, at most; `rest_on` lets go of them."""
         return self._chains.waiting
 
     def rest_on(self, state: bytes) -> None:

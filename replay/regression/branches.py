@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
@@ -19,7 +18,7 @@ import recorder.okx
 Arc = tuple[CodeType, int, int]
 """A function, and two of its lines that ran one after the other; 0 is its begin or end."""
 
-_FOLDERS = tuple(str(Path(package.__file__).parent) for package in (recorder.okx, recorder.book))
+_FOLDERS = (*recorder.okx.__path__, *recorder.book.__path__)
 
 
 class Watch:
