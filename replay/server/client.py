@@ -2,6 +2,10 @@
 
 Responsible for sending to a socket without waiting, for knowing how much of it is unsent, and for
 cutting off a client that does not read. Refuses to decide when.
+
+What goes to many clients is put into its wire form once (`text_frame`: a server masks nothing, and
+compression is off), and what goes to one client in one turn of the clock is one write: the system
+call is what sending costs.
 """
 
 from __future__ import annotations
@@ -10,9 +14,20 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.asyncio.server import ServerConnection
+from websockets.protocol import State
 
 from recorder.okx.exchange import Conversation
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return a text message in wire form, as a server sends it (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2) + payload
+    return b"\x81\x7f" + size.to_bytes(8) + payload
 
 
 class Client:
@@ -20,6 +35,10 @@ class Client:
 
     Args:
         dress: changes what is pushed on its way out; None: nothing is changed.
+
+    Attributes:
+        pending: what is to be written next, in wire form; whoever puts something here calls
+            `flush` before anything else can run.
     """
 
     def __init__(
@@ -32,6 +51,7 @@ class Client:
         self.socket = socket
         self.endpoint = endpoint
         self.conversation = conversation
+        self.pending: list[bytes] = []
         self._dress = dress
         self._closing: asyncio.Task[None] | None = None
 
@@ -43,7 +63,16 @@ class Client:
     def push(self, payload: bytes) -> None:
         """Send one text message without waiting; a closed socket takes it silently."""
         dressed = payload if self._dress is None else self._dress(payload)
-        broadcast([self.socket], dressed, text=True)
+        self.pending.append(text_frame(dressed))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending, in one go; a closed socket takes it silently."""
+        pending = self.pending
+        if pending:
+            if self.socket.state is State.OPEN:
+                self.socket.transport.write(b"".join(pending))
+            pending.clear()
 
     async def cut_off(
         self, code: int = 4005, reason: str = "Connection write buffer is full"

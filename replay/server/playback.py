@@ -5,7 +5,8 @@ when it is due, for obeying orders between two frames, and for bounded buffers. 
 listening socket and the conversations (`shell`), to know who receives what (`switchboard`), and to
 change a byte.
 
-Theory of operation. Late frames go at once; order never changes. Requests are answered between
+Theory of operation. Late frames go at once; order never changes. Frames that are due in one turn
+are put together and written once per client, before anything else runs (`_flush`). Requests are answered between
 two frames, so a client sees a clean cut. At max speed the clock waits for clients that are full; at
 any other speed a client whose buffer is over the bound is closed with 4005, as OKX does. After a
 seek, and where a loop wraps, every subscribed argument starts as if it had just been subscribed.
@@ -16,8 +17,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-
-from websockets.asyncio.server import broadcast
 
 from recorder.capture.batch import FrameBatch
 from recorder.capture.reader import Capture, ReadReport
@@ -30,7 +29,7 @@ from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_o
 from recorder.okx.subscription import Subscription
 from replay.pacer import Schedule
 from replay.server.catalogue import Catalogue
-from replay.server.client import Client
+from replay.server.client import Client, text_frame
 from replay.server.controls import ServedControls
 from replay.server.recorded_end import ending_of
 from replay.server.settings import Settings
@@ -42,6 +41,7 @@ from replay.steering import Steering
 
 _PLAYED = tuple(kind for kind in KINDS if kind not in (Kind.BINARY, Kind.CLOCK))
 _TURN_FRAMES = 64  # frames between two chances for everybody else
+_TURN_BYTES = 256 << 10  # and so many bytes
 _ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, at max speed
 _POLL_S = 0.0005
 _REST_S = 3_600.0
@@ -89,6 +89,8 @@ class Playback:
         self._steering = Steering(controls, self.schedule, show=lambda now: None)
         self._log = log
         self._moved = NowShift(lambda: self.schedule.speed) if settings.retime else None
+        self._served: dict[Client, None] = {}  # who has something pending
+        self._pending_bytes = 0
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -235,9 +237,11 @@ class Playback:
                 self._reproduce(frame)
             receivers = self.board.play(frame)
             if receivers:
-                await self._send(receivers, frame)
-            if turn % _TURN_FRAMES == 0:
+                self._hand_out(receivers, frame)
+            if turn % _TURN_FRAMES == 0 or self._pending_bytes > _TURN_BYTES:
+                await self._flush()
                 await asyncio.sleep(0)
+        await self._flush()
         return True
 
     async def _turn(self, frame: Frame) -> bool:
@@ -245,11 +249,12 @@ class Playback:
         while True:
             now = time.monotonic_ns()
             wait = self._steering.wait_for(frame, now)
-            if wait is None:
-                return False
             if wait == 0:
                 self._steering.played(frame, now)
                 return True
+            await self._flush()
+            if wait is None:
+                return False
             await self._controls.given(wait / NS_PER_SECOND)
 
     def _reproduce(self, frame: Frame) -> None:
@@ -271,21 +276,35 @@ class Playback:
             else:
                 client.drop()
 
-    async def _send(self, receivers: list[Client], frame: Frame) -> None:
+    def _hand_out(self, receivers: list[Client], frame: Frame) -> None:
+        """Put a push where `_flush` finds it, for every receiver; with faults it goes at once."""
+        self.frames += 1
+        self.sent += len(receivers)
         if self.wire_faults.is_any:
             for client in list(receivers):
                 self.wire_faults.push(client, frame)
-        else:
-            payload = frame.payload if self._moved is None else self.dress(frame.payload)
-            broadcast([client.socket for client in receivers], payload, text=True)
-        self.frames += 1
-        self.sent += len(receivers)
+            self._served |= dict.fromkeys(receivers)
+            return
+        wire = text_frame(frame.payload if self._moved is None else self.dress(frame.payload))
+        self._pending_bytes += len(wire)
+        for client in receivers:
+            client.pending.append(wire)
+        self._served |= dict.fromkeys(receivers)
+
+    async def _flush(self) -> None:
+        """Write what is pending, a client at a time; then see who cannot take it."""
+        if not self._served:
+            return
+        served, self._served, self._pending_bytes = self._served, {}, 0
+        for client in served:
+            client.flush()
         if self._settings.rules.idle_ns is not None:
-            for client in receivers:
-                client.conversation.pushed(time.monotonic_ns())
+            now = time.monotonic_ns()
+            for client in served:
+                client.conversation.pushed(now)
         is_max = self.schedule.speed is None
         limit = _ROOM_BYTES if is_max else self._settings.buffer_bytes
-        full = [client for client in receivers if client.unsent > limit]
+        full = [client for client in served if client.unsent > limit]
         for client in full:
             if not is_max or not await self._has_room(client):
                 self._cut_off(client)

@@ -4,13 +4,16 @@
 
 Prints its port. When COUNT clients have said something, every payload of the file (4 bytes of
 length before each) goes to all of them, and they are closed with 1000. It waits for a client with
-more than 1 MiB unsent, as `serve --speed max` does.
+more than 1 MiB unsent, as `serve --speed max` does. Prints `{"seconds", "cpu_s", "sent"}` of the way
+from the first push to the last, as `served` does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+import time
 from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
@@ -40,6 +43,7 @@ async def run(path: Path, count: int) -> None:
     async with serve(converse, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)
         await is_full.wait()
+        began, cpu = time.perf_counter(), time.process_time()
         for place, payload in enumerate(payloads):
             broadcast(ready, payload, text=True)
             for socket in ready:
@@ -47,6 +51,8 @@ async def run(path: Path, count: int) -> None:
                     await asyncio.sleep(0.0005)
             if place % 64 == 0:
                 await asyncio.sleep(0)
+        cost = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
+        print(json.dumps(cost | {"sent": len(payloads) * count}), flush=True)
         await asyncio.gather(*(socket.close() for socket in ready))
 
 
