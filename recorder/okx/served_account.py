@@ -11,13 +11,9 @@ subscribe, `account` and `positions` in pages since 2025-03; later pushes hold w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-
-from recorder.okx.served import push_of
-from recorder.okx.subscription import Subscription
 
 ACCOUNT_CHANNELS = ("account", "positions", "balance_and_position", "account-greeks")
 """Channels whose first push is the whole state."""
@@ -49,8 +45,7 @@ class AccountState:
             return
         self._has_event_type |= "eventType" in body
         inner = data[0].get("eventType") if data else None
-        is_snapshot = "snapshot" in (body.get("eventType"), inner)
-        if is_snapshot and body.get("curPage", 1) == 1:
+        if _is_first_page(body, inner):
             self._head, self._rows = {}, {}
         if self._channel == "account":
             for row in data:
@@ -96,11 +91,20 @@ class AccountState:
         return list(self._rows.get(place, {}).values())
 
 
-def states_of(payloads: Iterable[bytes]) -> dict[Subscription, AccountState]:
-    """Return the state of every account argument after these received texts."""
-    states: dict[Subscription, AccountState] = {}
-    for payload in payloads:
-        push = push_of(payload)
-        if push is not None and push.channel in ACCOUNT_CHANNELS:
-            states.setdefault(push, AccountState(push.channel)).take(payload)
-    return states
+def begins_state(payload: bytes) -> bool:
+    """Say whether a push of an account channel is a whole state, or the first page of one.
+
+    What was pushed before it says nothing about the state after it.
+    """
+    if b'"snapshot"' not in payload:
+        return False
+    try:
+        body = msgspec.json.decode(payload)
+        inner = [row.get("eventType") for row in body["data"][:1] if isinstance(row, dict)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError):
+        return False
+    return _is_first_page(body, inner[0] if inner else None)
+
+
+def _is_first_page(body: Row, inner: object) -> bool:
+    return "snapshot" in (body.get("eventType"), inner) and body.get("curPage", 1) == 1

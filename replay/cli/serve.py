@@ -112,6 +112,14 @@ from replay.server.tls import kept_pair, load_pair
     metavar="BYTES",
     help="Longest request; a longer one closes the connection with 1009.",
 )
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A web page of this origin may be a client too, again for more; * for any. Programs and "
+    "pages of this machine always may.",
+)
 @FAULT
 @SCENARIO
 @SEED
@@ -138,6 +146,7 @@ def serve_command(
     max_clients: int,
     max_subscriptions: int,
     max_message: int,
+    allow_origins: tuple[str, ...],
     faults: tuple[str, ...],
     scenario: Path | None,
     seed: int | None,
@@ -171,6 +180,7 @@ def serve_command(
             clients=max_clients,
             subscriptions=max_subscriptions,
             message_bytes=max_message,
+            allow_origins=allow_origins,
             login=login_of(login),
             books_need_login=books_need_login,
             tls=tls,

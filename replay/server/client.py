@@ -35,8 +35,10 @@ class Client:
 
     Args:
         dress: changes what is pushed on its way out; None: nothing is changed.
+        most: unsent bytes above which nothing more is taken and `overflow` is called, once.
 
     Attributes:
+        held: bytes that a fault holds back. is_hung: a fault made it half-open, for good.
         pending: what is to be written next, in wire form; whoever puts something here calls
             `flush` before anything else can run.
     """
@@ -47,18 +49,25 @@ class Client:
         endpoint: str,
         conversation: Conversation,
         dress: Callable[[bytes], bytes] | None = None,
+        *,
+        most: int,
+        overflow: Callable[[Client], None],
     ) -> None:
         self.socket = socket
         self.endpoint = endpoint
         self.conversation = conversation
         self.pending: list[bytes] = []
+        self.held = 0
+        self.is_hung = False
+        self._most = most
+        self._overflow: Callable[[Client], None] | None = overflow
         self._dress = dress
         self._closing: asyncio.Task[None] | None = None
 
     @property
     def unsent(self) -> int:
-        """Bytes that the kernel has not taken yet."""
-        return self.socket.transport.get_write_buffer_size()
+        """Bytes that the kernel has not taken yet, and those that a fault holds back."""
+        return self.socket.transport.get_write_buffer_size() + self.held
 
     def push(self, payload: bytes) -> None:
         """Send one text message without waiting; a closed socket takes it silently."""
@@ -69,14 +78,21 @@ class Client:
     def flush(self) -> None:
         """Write what is pending, in one go; a closed socket takes it silently."""
         pending = self.pending
-        if pending:
-            if self.socket.state is State.OPEN:
-                self.socket.transport.write(b"".join(pending))
-            pending.clear()
+        if not pending:
+            return
+        if self._overflow is not None and self.socket.state is State.OPEN:
+            self.socket.transport.write(b"".join(pending))
+            if self.unsent > self._most:
+                tell, self._overflow = self._overflow, None
+                tell(self)
+        pending.clear()
 
-    async def cut_off(
-        self, code: int = 4005, reason: str = "Connection write buffer is full"
-    ) -> None:
+    @property
+    def is_closing(self) -> bool:
+        """Whether `close_soon` was called."""
+        return self._closing is not None
+
+    async def cut_off(self, code: int, reason: str) -> None:
         """Close; a peer that does not even read the close frame is aborted."""
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
@@ -86,7 +102,8 @@ class Client:
 
     def close_soon(self, code: int, reason: str) -> None:
         """Close without waiting for it."""
-        self._closing = asyncio.create_task(self.cut_off(code, reason))
+        if self._closing is None:
+            self._closing = asyncio.create_task(self.cut_off(code, reason))
 
     def drop(self) -> None:
         """Cut the connection without a word: the client sees 1006."""

@@ -47,7 +47,7 @@ from replay.server.commands import (
     Watch,
     read_command,
 )
-from replay.server.origin import refusal
+from replay.server.origin import control_refusal
 from replay.server.status import Served
 from replay.server.timeline import Timeline
 
@@ -84,7 +84,7 @@ class Control:
 
     def answer_http(self, socket: ServerConnection, request: Request) -> Response | None:
         """Return the answer to a request of one of these paths; None: let it be a WebSocket."""
-        refused = refusal(request.headers, self._host)
+        refused = control_refusal(request.headers, self._host)
         if refused is not None:
             return _response(socket, HTTPStatus.FORBIDDEN, "text/plain", f"{refused}\n".encode())
         path = urlsplit(request.path).path

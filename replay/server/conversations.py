@@ -31,7 +31,7 @@ from recorder.okx.exchange import (
 from replay.server.catalogue import Catalogue
 from replay.server.client import Client
 from replay.server.controls import ServedControls
-from replay.server.playback import Playback
+from replay.server.playback import BURST, Playback
 from replay.server.settings import Settings
 from replay.server.switchboard import identity
 
@@ -84,7 +84,10 @@ class Conversations:
             now_ns=time.monotonic_ns(),
         )
         dress = self._playback.dress if self._settings.retime else None
-        client = Client(socket, endpoint, conversation, dress)
+        most = BURST * self._settings.buffer_bytes
+        client = Client(
+            socket, endpoint, conversation, dress, most=most, overflow=self._playback.cut_off
+        )
         talk = self._wire_faults.begin(client)
         self._clients[client] = None
         self._log(f"a client connected to {endpoint}, {len(self._clients)} in all")
@@ -99,6 +102,7 @@ class Conversations:
                     continue
                 for reply in conversation.receive(text, now, wall):
                     await self._obey(client, reply)
+                    await self._playback.until_room(client)
         except ConnectionClosed:
             pass
         finally:

@@ -6,9 +6,10 @@ listening socket and the conversations (`shell`), to know who receives what (`sw
 change a byte.
 
 Theory of operation. Late frames go at once; order never changes. Frames that are due in one turn
-are put together and written once per client, before anything else runs (`_flush`). Requests are answered between
-two frames, so a client sees a clean cut. At max speed the clock waits for clients that are full; at
-any other speed a client whose buffer is over the bound is closed with 4005, as OKX does. After a
+are put together and written once per client, before anything else runs (`_flush`). Requests are
+answered between two frames, so a client sees a clean cut. At max speed the clock waits for clients
+that are full; at any other speed a client whose buffer is over the bound is closed with 4005, as
+OKX does; and whoever asks without reading is not answered meanwhile. After a
 seek, and where a loop wraps, every subscribed argument starts as if it had just been subscribed.
 """
 
@@ -25,9 +26,10 @@ from recorder.frame import KINDS, Frame, Kind
 from recorder.okx.exchange_frames import is_notice, readdressed
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.retimed import retimed
-from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_of
+from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState
 from recorder.okx.subscription import Subscription
 from replay.pacer import Schedule
+from replay.server.accounts import account_states_before
 from replay.server.catalogue import Catalogue
 from replay.server.client import Client, text_frame
 from replay.server.controls import ServedControls
@@ -43,6 +45,8 @@ _PLAYED = tuple(kind for kind in KINDS if kind not in (Kind.BINARY, Kind.CLOCK))
 _TURN_FRAMES = 64  # frames between two chances for everybody else
 _TURN_BYTES = 256 << 10  # and so many bytes
 _ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, at max speed
+BURST = 8
+"""How often `buffer_bytes` a client may have unsent, however it comes about."""
 _POLL_S = 0.0005
 _REST_S = 3_600.0
 _MISHAPS = (Kind.TEXT, Kind.CLOSED)
@@ -216,10 +220,8 @@ class Playback:
             channels &= self.board.channels
         if not channels or seq == 0:
             return {}
-        frames = self._capture.frames(
-            kinds=(Kind.TEXT,), channels=sorted(channels), last_seq=seq - 1
-        )
-        return states_of(frame.payload for frame in frames)
+        pushes = self.board.pushes_of(channels) if self._catalogue.is_complete else None
+        return account_states_before(self._capture, channels, seq, pushes=pushes)
 
     async def _play(self, batch: FrameBatch) -> bool:
         """Send a batch of frames, each when it is due; False: it is to go on elsewhere."""
@@ -283,13 +285,13 @@ class Playback:
         if self.wire_faults.is_any:
             for client in list(receivers):
                 self.wire_faults.push(client, frame)
-            self._served |= dict.fromkeys(receivers)
-            return
-        wire = text_frame(frame.payload if self._moved is None else self.dress(frame.payload))
-        self._pending_bytes += len(wire)
-        for client in receivers:
-            client.pending.append(wire)
+        else:
+            payload = frame.payload if self._moved is None else self.dress(frame.payload)
+            wire = text_frame(payload)
+            for client in receivers:
+                client.pending.append(wire)
         self._served |= dict.fromkeys(receivers)
+        self._pending_bytes += len(frame.payload)
 
     async def _flush(self) -> None:
         """Write what is pending, a client at a time; then see who cannot take it."""
@@ -307,7 +309,12 @@ class Playback:
         full = [client for client in served if client.unsent > limit]
         for client in full:
             if not is_max or not await self._has_room(client):
-                self._cut_off(client)
+                self.cut_off(client)
+
+    async def until_room(self, client: Client) -> None:
+        """Answer a client that asks and asks only as fast as it reads."""
+        if client.unsent > _ROOM_BYTES and not await self._has_room(client):
+            self.cut_off(client)
 
     async def _has_room(self, client: Client) -> bool:
         """Wait for a full client; False: it takes nothing at all."""
@@ -321,11 +328,14 @@ class Playback:
                 return False
         return True
 
-    def _cut_off(self, client: Client) -> None:
+    def cut_off(self, client: Client) -> None:
+        """Close a client that does not take what it asked for."""
+        if client.is_closing:
+            return
         self.too_slow += 1
         self.board.forget(client)
         self._log(f"a client of {client.endpoint} is too slow: closed with 4005")
-        self._keep(asyncio.create_task(client.cut_off()))
+        client.close_soon(4005, "Connection write buffer is full")
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks[task] = None

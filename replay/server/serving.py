@@ -6,6 +6,7 @@ Responsible for its arguments and for refusing those that make no sense. Refuses
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Iterable
 from os import PathLike
@@ -18,8 +19,11 @@ from recorder.okx.exchange import Login, Rules, accept_any_login
 from recorder.okx.faults import Fault, Scenario
 from recorder.okx.faults.words import scenario_of
 from replay.pace import Speed, parse_speed
+from replay.server.origin import ANY_ORIGIN
 from replay.server.settings import AT_END, Settings
 from replay.server.shell import Server
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 
 
 def serve(
@@ -37,6 +41,7 @@ def serve(
     clients: int = 1_000,
     subscriptions: int | None = 10_000,
     message_bytes: int = 65_536,
+    allow_origins: Iterable[str] = (),
     login: Login = accept_any_login,
     books_need_login: bool = False,
     tls: ssl.SSLContext | None = None,
@@ -62,6 +67,8 @@ def serve(
         clients: connections at a time; one more is refused with HTTP 503.
         subscriptions: arguments one connection may hold; one more closes it with 4009.
         message_bytes: longest request; a longer one closes the connection with 1009.
+        allow_origins: web pages that may be clients beside those of this machine, each
+            `scheme://host[:port]`; `*` for all. Programs always may.
         login: judge of logins; by default every complete one is accepted. Account channels want
             one, on `private` and on `business`; tick-by-tick books take one.
         books_need_login: tick-by-tick books want one, as at the venue.
@@ -92,6 +99,13 @@ def serve(
         raise UsageError(
             f"expected a start before the end of {source.path}, received {format_time(start)}"
         )
+    origins = tuple(origin.lower().rstrip("/") for origin in allow_origins)
+    for origin in origins:
+        if origin not in (ANY_ORIGIN, "null") and not _ORIGIN.fullmatch(origin):
+            raise UsageError(
+                f"expected an origin as scheme://host or scheme://host:port, null or *, "
+                f"received {origin!r}"
+            )
     settings = Settings(
         host=host,
         port=port,
@@ -107,6 +121,7 @@ def serve(
             request_bytes=message_bytes,
             channels_per_connection=subscriptions,
         ),
+        origins=origins,
         login=login,
         books_need_login=books_need_login,
         tls=tls,

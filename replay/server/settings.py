@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         buffer_bytes: unsent bytes above which a client is too slow, at a speed other than max.
         patience: seconds that a full client may take nothing at all, at max, before it is closed.
         clients: connections at a time; one more is refused with HTTP 503.
+        origins: of web pages that are let in beside those of this machine, in lower case; `*`: all.
         rules: limits and choices of the venue.
         login: judge of logins.
         books_need_login: tick-by-tick books want a login, as at the venue.
@@ -50,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     buffer_bytes: int = 8 << 20
     patience: float = 30.0
     clients: int = 1_000
+    origins: tuple[str, ...] = ()
     rules: Rules = Rules()
     login: Login = accept_any_login
     books_need_login: bool = False

@@ -29,6 +29,7 @@ from replay.server.client import Client
 from replay.server.control import CONTROL_PATH, PAGE_PATH, STATUS_PATH, Control
 from replay.server.controls import ServedControls
 from replay.server.conversations import Conversations
+from replay.server.origin import client_refusal
 from replay.server.playback import Playback
 from replay.server.rest import BASE_PATH, Rest, respond
 from replay.server.settings import Settings
@@ -244,6 +245,7 @@ class Server:
     async def close(self) -> None:
         """Close every socket and end."""
         self.controls.unbind()
+        self._drop_hung()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -286,6 +288,10 @@ class Server:
         """Return None for the paths of WebSockets, else the whole answer."""
         if urlsplit(request.path).path in (PAGE_PATH, CONTROL_PATH, STATUS_PATH):
             return self._control.answer_http(socket, request)
+        settings = self._settings
+        foreign = client_refusal(request.headers, settings.host, settings.origins)
+        if foreign is not None:
+            return respond(socket, Refusal(403, "403", foreign))
         if urlsplit(request.path).path.startswith(BASE_PATH + "/"):
             refused_by_fault = await self._refuse(socket, urlsplit(request.path).path)
             if refused_by_fault is not None:
@@ -320,10 +326,17 @@ class Server:
 
     async def _close_all(self) -> None:
         """Close every socket when all is sent, and listen no more."""
+        self._drop_hung()
         sockets = [client.socket for client in self._clients]
         await asyncio.gather(*(socket.close(1000) for socket in sockets), return_exceptions=True)
         if self._listener is not None:
             self._listener.close()
+
+    def _drop_hung(self) -> None:
+        """Cut what a fault made half-open: it would not answer a close either."""
+        for client in list(self._clients):
+            if client.is_hung:
+                client.drop()
 
 
 def _largest(settings: Settings) -> int:

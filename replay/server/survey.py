@@ -157,7 +157,7 @@ def last_pushes_before(
     """
     found: dict[Subscription, bytes] = {}
     left = list(wanted)
-    for first_seq, last_seq in _stretches(capture, seq, segments):
+    for first_seq, last_seq in stretches(capture, seq, segments):
         names = [push.instrument or push.get("sprdId") for push in left]
         chosen = Selection(
             first_seq=first_seq,
@@ -190,7 +190,7 @@ def pushes_before(
         instrument: None for all of the channel.
         segments: at most so many are read.
     """
-    for first_seq, last_seq in _stretches(capture, seq, segments):
+    for first_seq, last_seq in stretches(capture, seq, segments):
         chosen = Selection(
             first_seq=first_seq,
             last_seq=last_seq,
@@ -202,12 +202,17 @@ def pushes_before(
         yield [text for text in texts if push_of(text) is not None]
 
 
-def _stretches(capture: Capture, seq: int, segments: int) -> list[tuple[int, int]]:
-    """Return first and last seq of the segments before a frame, the newest first."""
+def stretches(capture: Capture, seq: int, segments: int | None = None) -> list[tuple[int, int]]:
+    """Return first and last seq of the segments before a frame, the newest first.
+
+    Args:
+        segments: at most so many; None: all.
+    """
     firsts = [source.first_seq for source in capture.list_again().sealed if source.first_seq < seq]
     bounds: list[tuple[int, int]] = []
     last_seq = seq - 1
-    for first_seq in reversed(firsts[-segments:] or [0]):
+    wanted = firsts if segments is None else firsts[-segments:]
+    for first_seq in reversed(wanted or [0]):
         if first_seq <= last_seq:
             bounds.append((first_seq, last_seq))
         last_seq = first_seq - 1

@@ -18,7 +18,7 @@ not served.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from recorder.book import Book
@@ -131,6 +131,11 @@ class Switchboard(Generic[R]):
     def channels(self) -> set[str]:
         """The names of the channels that have been pushed, as far as is known."""
         return {push.channel for _, push in (*self._catalogue.first, *self._channels)}
+
+    def pushes_of(self, channels: Collection[str]) -> list[Subscription]:
+        """The arguments of these channels, as their pushes name them, as far as is known."""
+        known = dict.fromkeys(push for _, push in (*self._catalogue.first, *self._channels))
+        return [push for push in known if push.channel in channels]
 
     def knows(self, endpoint: str, argument: Mapping[str, Any]) -> bool:
         """Say whether an ack or a push of this argument is recorded on this endpoint."""

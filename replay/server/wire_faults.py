@@ -28,7 +28,6 @@ from replay.server.client import Client
 
 _NOT_SERVED = (kinds.Split, kinds.Drip, kinds.ResetSequence)
 _TICK_S = 0.02
-_HELD_MAX = 50_000
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 Happens: TypeAlias = Callable[[Client, Started | Stopped], None]
@@ -96,8 +95,7 @@ class WireFaults:
         self.carry_out(
             client, talk.push(channel or "", instrument or "", frame.payload, now, frame.seq)
         )
-        if talk.held > _HELD_MAX:
-            self.carry_out(client, [Close(4005, "Connection write buffer is full")])
+        client.held = talk.held_bytes
 
     async def keep_time(self) -> None:
         """Let what has become due happen, for as long as the server runs."""
@@ -109,6 +107,7 @@ class WireFaults:
                     deadline = talk.deadline
                     if deadline is not None and deadline <= now:
                         self.carry_out(client, talk.tick(now))
+                        client.held = talk.held_bytes
 
     def carry_out(self, client: Client, actions: list[Action]) -> None:
         """Do what a conversation asks for, in order, without waiting."""
@@ -124,6 +123,7 @@ class WireFaults:
                     _cut(client, how)
                 case Hang():
                     self._forget(client)
+                    client.is_hung = True
                     client.socket.transport.pause_reading()
                 case SendBinary(payload=payload):
                     broadcast([client.socket], payload)

@@ -4,8 +4,8 @@
 
 Prints its port. When COUNT clients have said something, every payload of the file (4 bytes of
 length before each) goes to all of them, and they are closed with 1000. It waits for a client with
-more than 1 MiB unsent, as `serve --speed max` does. Prints `{"seconds", "cpu_s", "sent"}` of the way
-from the first push to the last, as `served` does.
+more than 1 MiB unsent, as `serve --speed max` does. Prints `{"seconds", "cpu_s", "sent"}` of the
+way from the first push to the last, as `served` does.
 """
 
 from __future__ import annotations

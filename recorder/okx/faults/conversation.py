@@ -43,6 +43,8 @@ from recorder.okx.faults.plan import (
     SendPieces,
     is_about,
     is_about_subject,
+    size_of,
+    stops,
     subject_of,
 )
 from recorder.okx.faults.pushes import message_of
@@ -62,6 +64,7 @@ class FaultyConversation:
 
     Attributes:
         is_over: nothing will be sent any more.
+        held_bytes: of messages that are held back, or wait for their time.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class FaultyConversation:
     ) -> None:
         self.conversation = conversation
         self.is_over = False
+        self.held_bytes = 0
         self._faults = faults
         self._number = number
         self._on_endpoint = faults.opened(conversation.endpoint, now_ns)
@@ -136,11 +140,6 @@ class FaultyConversation:
                 actions += self._happen(fault, now_ns)
         return self._out(actions, now_ns)
 
-    @property
-    def held(self) -> int:
-        """How much is held back, or waits for its time."""
-        return len(self._held) + len(self._later)
-
     def tick(self, now_ns: int) -> list[Action]:
         """Do what has become due."""
         if self.is_over:
@@ -182,12 +181,14 @@ class FaultyConversation:
                 for item in actions
             ]
         if self._held_until is not None:
-            actions = self._held + actions
-            self._held = []
             if now_ns < self._held_until:
-                self._held = [item for item in actions if not isinstance(item, _SILENT)]
+                held = [item for item in actions if not isinstance(item, _SILENT)]
+                self._held += held
+                self.held_bytes += sum(map(size_of, held))
                 return [item for item in actions if isinstance(item, _SILENT)]
-            self._held_until = None
+            self.held_bytes -= sum(map(size_of, self._held))
+            actions = self._held + actions
+            self._held, self._held_until = [], None
         for place, action in enumerate(actions):
             if isinstance(action, Close | Cut | Hang):
                 self.is_over = True
@@ -198,6 +199,7 @@ class FaultyConversation:
         due: list[Action] = []
         while self._later and self._later[0][0] <= now_ns:
             due.append(heapq.heappop(self._later)[2])
+            self.held_bytes -= size_of(due[-1])
         return due
 
     def _happen(self, fault: Any, now_ns: int) -> list[Action]:
@@ -256,9 +258,10 @@ class FaultyConversation:
 
     def _can_happen(self, fault: Fault) -> bool:
         """Say whether there is what a fault waits for beside a time."""
-        if isinstance(fault, kinds.Evict):
+        has_come = fault.pushes is None or self._pushes >= fault.pushes
+        if has_come and isinstance(fault, kinds.Evict):
             return any(is_about(fault, item) for item in self._live.values())
-        return fault.pushes is None or self._pushes >= fault.pushes
+        return has_come
 
     def _is_mine(self, fault: Fault) -> bool:
         is_here = fault.endpoint in (None, self.conversation.endpoint)
@@ -313,8 +316,8 @@ class FaultyConversation:
     def _start(self, reply: Started) -> list[Action]:
         """Begin an argument; what still trails of it ends first."""
         key = argument_key(reply.argument)
-        ended = [item for item in self._later if _stops(item[2], key)]
-        self._later = [item for item in self._later if not _stops(item[2], key)]
+        ended = [item for item in self._later if stops(item[2], key)]
+        self._later = [item for item in self._later if not stops(item[2], key)]
         heapq.heapify(self._later)
         self._live[key] = reply.argument
         channel, instrument = subject_of(reply.argument)
@@ -380,6 +383,7 @@ class FaultyConversation:
 
     def _after(self, at_ns: int, action: Action) -> None:
         self._count += 1
+        self.held_bytes += size_of(action)
         heapq.heappush(self._later, (at_ns, self._count, action))
 
 
@@ -394,7 +398,3 @@ def _request(text: bytes) -> dict[str, Any] | None:
     if not isinstance(body, dict) or not isinstance(body.get("args"), list | None):
         return None
     return body
-
-
-def _stops(action: Action, key: tuple[tuple[str, str], ...]) -> bool:
-    return isinstance(action, Stopped) and argument_key(action.argument) == key

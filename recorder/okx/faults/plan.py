@@ -13,7 +13,7 @@ import msgspec
 
 from recorder.clock import NS_PER_SECOND
 from recorder.okx import faults as kinds
-from recorder.okx.exchange import Reply
+from recorder.okx.exchange import Reply, Stopped, argument_key
 from recorder.okx.faults import Fault, Scenario
 from recorder.okx.faults.chance import Chance
 
@@ -175,6 +175,16 @@ def subject_of(argument: Mapping[str, Any]) -> tuple[str, str]:
     """Return channel and instrument (or spread) of an argument, "" where there is none."""
     instrument = argument.get("instId") or argument.get("sprdId") or ""
     return str(argument.get("channel", "")), str(instrument)
+
+
+def stops(action: Action, key: tuple[tuple[str, str], ...]) -> bool:
+    """Say whether an action ends the argument with this key."""
+    return isinstance(action, Stopped) and argument_key(action.argument) == key
+
+
+def size_of(action: Action) -> int:
+    """Return the bytes an action will put on the wire, about."""
+    return len(getattr(action, "payload", b"")) + len(getattr(action, "data", b""))
 
 
 def is_about(fault: Fault, argument: Mapping[str, Any]) -> bool:

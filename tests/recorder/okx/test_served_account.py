@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState, states_of
-from recorder.okx.subscription import Subscription
+from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState
 
 ANY = {"channel": "positions", "instType": "ANY", "uid": "111"}
 
@@ -109,12 +108,6 @@ def test_recordings_from_before_event_types_get_none():
 
 def test_nothing_pushed_is_no_snapshot():
     assert AccountState("account").first_push() is None
-
-
-def test_states_are_kept_per_argument_without_the_uid():
-    payloads = [push(ANY, [{"posId": "1", "pos": "1"}]), b"pong", b'{"arg":{"channel":"trades"}}']
-
-    assert list(states_of(payloads)) == [Subscription("positions", (("instType", "ANY"),))]
 
 
 @pytest.mark.parametrize("channel", ACCOUNT_CHANNELS)

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.datastructures import Headers
-from websockets.exceptions import InvalidStatus
 
 from recorder.capture.reader import Capture
 from recorder.capture.writer import CaptureWriter
@@ -21,7 +19,6 @@ from recorder.clock import NS_PER_SECOND
 from replay.ladder import book_at
 from replay.server import Server, serve
 from replay.server.commands import OPERATIONS, Refused, Seek, read_command
-from replay.server.origin import refusal
 from replay.server.timeline import BINS
 from replay.server.timeline_process import parts_of
 
@@ -228,53 +225,6 @@ async def test_a_fault_is_ordered_while_it_runs(stress: Path):
                     break
                 previous = row["seqId"]
         assert server.report().faults == {"gap": 1}
-
-
-async def test_a_page_of_another_origin_is_kept_out(stress: Path):
-    async with serve(stress, port=0, speed=1, start_paused=True) as server:
-        here = f"127.0.0.1:{server.port}"
-        async with asker_of(server, origin=f"http://{here}") as asker:
-            assert (await asker.ask("status"))["event"] == "done"
-        for origin in ("http://evil.example", "http://127.0.0.1:1", "null", f"ftp://{here}"):
-            with pytest.raises(InvalidStatus) as refused:
-                async with asker_of(server, origin=origin):
-                    pass
-            assert refused.value.response.status_code == 403
-        for path in ("/", "/replay/status"):
-            code, _, body = await asyncio.to_thread(get, server, path, Host="rebound.example")
-            assert code == 403
-            assert b"received the host 'rebound.example'" in body
-
-
-@pytest.mark.parametrize(
-    ("host", "origin", "listening_on", "is_let_in"),
-    [
-        ("127.0.0.1:8765", None, "127.0.0.1", True),
-        ("localhost:8765", "http://localhost:8765", "127.0.0.1", True),
-        ("[::1]:8765", "http://[::1]:8765", "::1", True),
-        ("10.0.0.7:8765", "http://10.0.0.7:8765", "0.0.0.0", True),
-        ("lab.example:8765", "https://lab.example:8765", "lab.example", True),
-        ("lab.example:8765", None, "0.0.0.0", False),
-        ("localhost:8765", "http://127.0.0.1:8765", "127.0.0.1", False),
-        ("", None, "127.0.0.1", False),
-        ("", None, "", False),
-        ("[", None, "127.0.0.1", False),
-        ("127.0.0.1:8765", "http://127.0.0.1:8765.evil.example", "127.0.0.1", False),
-        ("127.0.0.1:8765", "http://[", "127.0.0.1", False),
-    ],
-)
-def test_who_may_ask(host: str, origin: str | None, listening_on: str, is_let_in: bool):
-    headers = Headers(Host=host)
-    if origin is not None:
-        headers["Origin"] = origin
-    assert (refusal(headers, listening_on) is None) is is_let_in
-
-
-def test_two_origins_are_none():
-    headers = Headers(Host="localhost:1")
-    headers["Origin"] = "http://localhost:1"
-    headers["Origin"] = "http://evil.example"
-    assert refusal(headers, "127.0.0.1") is not None
 
 
 def test_commands_are_read_exactly():

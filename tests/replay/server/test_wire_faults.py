@@ -182,3 +182,71 @@ async def test_a_fault_can_be_ordered_while_it_runs(path: Path) -> None:
 def test_what_cannot_be_served_is_refused(path: Path) -> None:
     with pytest.raises(UsageError, match="drip"):
         serve(path, port=0, faults=["drip"])
+
+
+async def test_a_silent_server_sends_nothing_more_and_answers_nothing(path: Path) -> None:
+    scenario = read_scenario('[[faults]]\ndo = "silence"\nconnection = 0\npushes = 20')
+    async with serve(path, port=0, faults=scenario, wait_for_subscribers=2) as server:
+        silenced, other = await client(server, TRADES), await client(server, BOOKS)
+        await server.wait_finished()
+        got = 0
+        async with asyncio.timeout(120):
+            while got < 20:
+                text = await silenced.recv(decode=False)
+                got += isinstance(text, bytes) and is_push(text)
+            await silenced.send("ping")
+            await other.send("ping")
+            while await other.recv() != "pong":
+                pass
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(silenced.recv(), 0.05)
+        assert silenced.close_code is None, "half-open: nobody closed it"
+        assert server.report().faults == {"silence": 1}
+        silenced.transport.abort()
+        await other.close()
+
+
+async def test_arguments_are_taken_away_unasked(path: Path) -> None:
+    async with served(path, "evict:trades@pushes=20", wait_for_subscribers=2) as server:
+        socket = await client(server, BOOKS, TRADES)
+        texts: list[bytes] = []
+        async with asyncio.timeout(120):
+            try:
+                while True:
+                    text = await socket.recv(decode=False)
+                    texts += [text] if isinstance(text, bytes) else []
+            except ConnectionClosed:
+                pass
+    told = [json.loads(text) for text in texts if b'"event":"unsubscribe"' in text]
+    assert [message["arg"] for message in told] == [{"channel": "trades", "instId": "BTC-USDT"}]
+    place = next(n for n, text in enumerate(texts) if b'"event":"unsubscribe"' in text)
+    before, behind = texts[:place], texts[place:]
+    trades = recorded(path, TRADES)
+    taken = [text for text in before if route(text) == TRADES and is_push(text)]
+    assert taken == trades[: len(taken)]
+    assert len(taken) < len(trades)
+    assert not any(route(text) == TRADES and is_push(text) for text in behind)
+    books = [text for text in texts if route(text) == BOOKS and is_push(text)]
+    assert books == recorded(path, BOOKS), "other arguments go on"
+
+
+async def test_a_notice_comes_before_the_close_it_announces(path: Path) -> None:
+    fault = "notice@pushes=20,close_after=0.2,code=4006"
+    async with served(path, fault, at_end="idle") as server:
+        socket = await client(server, TRADES)
+        texts: list[bytes] = []
+        async with asyncio.timeout(120):
+            try:
+                while True:
+                    text = await socket.recv(decode=False)
+                    texts += [text] if isinstance(text, bytes) else []
+            except ConnectionClosed:
+                pass
+        assert socket.close_code == 4006
+    acked = json.loads(texts[0])
+    place = next(n for n, text in enumerate(texts) if b'"event":"notice"' in text)
+    notice = json.loads(texts[place])
+    assert (notice["code"], notice["connId"]) == ("64008", acked["connId"])
+    pushes = [text for text in texts if is_push(text)]
+    assert pushes == recorded(path, TRADES)[: len(pushes)], "nothing is lost before the close"
+    assert place >= 20
