@@ -312,6 +312,11 @@ class Chains:
             else:
                 self._remove(book)
 
+    def is_whole(self, connection: int, channel: str, instrument: str) -> bool:
+        """Say whether there is such a book and it can take updates."""
+        chain = self._chains.get((connection, channel, instrument))
+        return chain is not None and chain.book.is_whole
+
     def drop(self, connection: int, channel: str, instrument: str) -> None:
         """Forget one chain and its book, if there is such a one."""
         chain = self._chains.get((connection, channel, instrument))

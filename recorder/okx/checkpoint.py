@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from recorder.event import Level
+from recorder.okx.election import ElectionState
 from recorder.okx.responses import UNREADABLE
 
 VERSION = 1
@@ -97,6 +98,7 @@ class State(msgspec.Struct, gc=False, omit_defaults=True):
     books: list[BookState]
     connections: list[ConnectionState]
     trials: list[TrialState] = []
+    election: ElectionState | None = None
 
 
 class _Grounds(msgspec.Struct, gc=False):
@@ -150,12 +152,14 @@ def encode(
     connections: list[ConnectionState],
     number: type,
     trials: list[TrialState] | None = None,
+    *,
+    election: ElectionState | None = None,
 ) -> bytes:
     """Return the bytes of a state whose levels have this number type."""
     books.sort(key=lambda book: (book.instrument, book.channel, book.connection))
     connections.sort(key=lambda connection: connection.connection)
     trials = sorted(trials or (), key=lambda trial: (trial.asked, trial.instrument, trial.channel))
-    return _encode(State(VERSION, number.__name__, books, connections, trials))
+    return _encode(State(VERSION, number.__name__, books, connections, trials, election))
 
 
 def decode(state: bytes, number: type) -> State:

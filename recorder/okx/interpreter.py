@@ -38,6 +38,8 @@ from recorder.okx import checkpoint
 from recorder.okx.chains import Chains, Integrity
 from recorder.okx.checkpoint import ConnectionState
 from recorder.okx.comparison import Comparisons, instrument_asked_for
+from recorder.okx.elected import elected
+from recorder.okx.election import Election, links_in_run
 from recorder.okx.ended import ended_by
 from recorder.okx.parser import parser_of
 from recorder.okx.responses import unrecognized
@@ -56,9 +58,10 @@ and counted. A recorder has a handful of sockets and OKX a few thousand instrume
 class _Connection:
     """What is known of one connection."""
 
-    __slots__ = ("opened_mono", "request", "subscriptions")
+    __slots__ = ("endpoint", "opened_mono", "request", "subscriptions")
 
     def __init__(self) -> None:
+        self.endpoint: str | None = None  # not saved: what an election begins with
         self.opened_mono: int | None = None
         self.subscriptions: dict[bytes, None] = {}
         self.request: str | None = None
@@ -67,20 +70,28 @@ class _Connection:
 class Interpreter:
     """Steps through the frames of a capture in `seq` order and gives their events.
 
+    Where the capture has redundant links, these are the events of the one stream that is elected
+    of them (`okx.election`).
+
+    Args:
+        number: type of prices and sizes. elects: False gives the events of every link's copies.
+
     Attributes:
         books: every book, changed by every step.
         integrity: counts since construction (a restored interpreter starts at 0).
     """
 
-    def __init__(self, number: type = float) -> None:
+    def __init__(self, number: type = float, *, elects: bool = True) -> None:
         self.number = number
-        self._parse = parser_of(number).parse
+        self._parse: Callable[[Frame], list[Event]] = parser_of(number).parse
         self._chains = Chains(number)
         self.books: Books = self._chains.books
         self.integrity: Integrity = self._chains.integrity
         self._comparisons = Comparisons(number, self.integrity)
         self._connections: dict[int, _Connection] = {}
-        self._reactions: dict[type[Event], Callable[[Frame, list[Event]], None]] = {
+        self._elects = elects
+        self._election: Election | None = None
+        reactions: dict[type[Event], Callable[[Frame, list[Event]], None]] = {
             BookUpdate: self._chains.take,
             Subscribed: self._on_subscribed,
             Unsubscribed: self._on_unsubscribed,
@@ -94,6 +105,8 @@ class Interpreter:
             Lost: self._on_lost,
             Unrecognized: self._on_unrecognized,
         }
+        # `step` looks at the second; both are one until there are links to choose from.
+        self._every_reaction = self._reactions = reactions
 
     def step(self, frame: Frame) -> list[Event]:
         """Return the frame's events, derived ones last, after changing the state by them.
@@ -144,12 +157,20 @@ class Interpreter:
 
     def _close(self, connection: int) -> None:
         self._connections.pop(connection, None)
-        self._chains.end(connection)
-        self._comparisons.end(connection)
+        election = self._election
+        for number in (connection,) if election is None else election.over_with(connection):
+            self._chains.end(number)
+            self._comparisons.end(number)
         self._look_at_comparisons()
 
     def _on_connected(self, frame: Frame, events: list[Event]) -> None:
-        self._connection(frame.connection).opened_mono = frame.ts_mono
+        known = self._connection(frame.connection)
+        known.opened_mono = frame.ts_mono
+        for event in events:
+            if type(event) is Connected:
+                known.endpoint = event.endpoint
+                if event.link and self._election is None:
+                    self._begin_election(frame)
 
     def _on_disconnected(self, frame: Frame, events: list[Event]) -> None:
         known = self._connections.get(frame.connection)
@@ -165,6 +186,8 @@ class Interpreter:
         # A new process: whatever connections the last one had are gone. In a merged capture the
         # row says which numbers are its own: the other recorder goes on.
         own = _own_connections(events)
+        if self._election is None and links_in_run(frame.payload):
+            self._begin_election(frame)
         if own is not None:
             for number in [n for n in self._connections if n in own]:
                 self._close(number)
@@ -176,8 +199,10 @@ class Interpreter:
 
     def _on_lost(self, frame: Frame, events: list[Event]) -> None:
         for event in events:
-            if type(event) is Lost:
-                self._chains.distrust(event.connection)
+            if type(event) is not Lost:
+                continue
+            if self._election is None or not self._election.partners(event.connection):
+                self._chains.distrust(self.connection_of(event.connection))
 
     def _on_subscribed(self, frame: Frame, events: list[Event]) -> None:
         for event in events:
@@ -195,8 +220,9 @@ class Interpreter:
             known = self._connections.get(frame.connection)
             if known is not None:
                 known.subscriptions.pop(_canonical(event.argument), None)
-            if event.instrument is not None:
-                self._chains.drop(frame.connection, event.channel, event.instrument)
+            if event.instrument is not None and not self._is_held_beside(frame, event):
+                connection = self.connection_of(frame.connection)
+                self._chains.drop(connection, event.channel, event.instrument)
 
     def _on_refused(self, frame: Frame, events: list[Event]) -> None:
         """Take back what had been accepted: an ack is not final."""
@@ -228,12 +254,54 @@ class Interpreter:
     def _on_unrecognized(self, frame: Frame, events: list[Event]) -> None:
         self.integrity.unrecognized += 1
 
+    # --- links ------------------------------------------------------------------------------
+
+    def _begin_election(self, frame: Frame) -> None:
+        """Elect from here on: this row tells of more than one link."""
+        if not self._elects:
+            return
+        election = self._elect(Election(self._chains.is_whole))
+        for number, known in sorted(self._connections.items()):
+            if known.opened_mono is not None and number != frame.connection:
+                election.open(number, known.endpoint, 0, known.opened_mono)
+        election.take(frame)
+
+    def _elect(self, election: Election) -> Election:
+        self._election = election
+        self._parse = elected(election, parser_of(self.number).parse, self._every_reaction)
+        self._reactions = {}
+        return election
+
+    def _is_held_beside(self, frame: Frame, event: Unsubscribed) -> bool:
+        """Say whether another link goes on to bring what this one has left."""
+        if self._election is None:
+            return False
+        argument = _canonical(event.argument)
+        partners = map(self._connections.get, self._election.partners(frame.connection))
+        return any(known is not None and argument in known.subscriptions for known in partners)
+
+    def connection_of(self, connection: int) -> int:
+        """Return whose books and gaps are those of a connection: its own, or its links' one."""
+        return connection if self._election is None else self._election.connection_of(connection)
+
+    def has_book(self, connection: int, channel: str, instrument: str) -> bool:
+        """Say whether a connection has brought a book, and it is whole."""
+        whose = self.connection_of(connection)
+        return self._chains.is_whole(whose, channel, instrument) and (
+            self._election is None or self._election.has_brought(connection, channel, instrument)
+        )
+
+    @property
+    def link_counts(self) -> dict[str, int]:
+        """Figures of redundant links since construction, by name (`okx.election.figures`)."""
+        return {} if self._election is None else self._election.counts()
+
     # --- comparisons ------------------------------------------------------------------------
 
     def _look_at_comparisons(self) -> None:
         """Take the way past the comparisons while there are none: nearly always."""
         take = self._chains.take if self._comparisons.is_idle else self._take_compared
-        self._reactions[BookUpdate] = take
+        self._every_reaction[BookUpdate] = take
 
     def _take_compared(self, frame: Frame, events: list[Event]) -> None:
         self._chains.take(frame, events)
@@ -277,17 +345,25 @@ class Interpreter:
             for number, known in self._connections.items()
         ]
         trials = self._comparisons.save()
-        return checkpoint.encode(self._chains.save(), connections, self.number, trials)
+        election = None if self._election is None else self._election.save()
+        return checkpoint.encode(
+            self._chains.save(), connections, self.number, trials, election=election
+        )
 
     @classmethod
-    def restore(cls, state: bytes, number: type = float) -> Interpreter:
+    def restore(cls, state: bytes, number: type = float, *, elects: bool = True) -> Interpreter:
         """Return an interpreter that goes on exactly where the saved one stood.
 
         Raises:
-            ValueError: the bytes are no saved state.
+            ValueError: the bytes are no saved state, or one of elected links where `elects` is
+                False: what each of them held is not known from it.
         """
-        interpreter = cls(number)
+        interpreter = cls(number, elects=elects)
         decoded = checkpoint.decode(state, number)
+        if decoded.election is not None:
+            if not elects:
+                raise ValueError("expected the state of every link, received that of their stream")
+            interpreter._elect(Election.restore(decoded.election, interpreter._chains.is_whole))
         for saved in decoded.books:
             interpreter._chains.restore(saved)
         for known in decoded.connections:
