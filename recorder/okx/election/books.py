@@ -170,6 +170,8 @@ class Numbered(Chained):
                 if not (self._has_waited(frame.ts_mono) or self._is_hopeless()):
                     break
                 follower = self._earliest()
+                if follower is None:
+                    break
                 self._is_broken = not follower.is_snapshot
             self._held.remove(follower)
             self._last = follower.number
@@ -188,11 +190,18 @@ class Numbered(Chained):
             return begun if begun.serial < 0 or len(self._held) == 1 else None
         return next((h for h in self._held if h.position == last and not h.is_snapshot), None)
 
-    def _earliest(self) -> Held:
-        """Return what comes first of all that waits, behind a hole."""
-        numbers = {h.number for h in self._held if h.number != h.position}
+    def _earliest(self) -> Held | None:
+        """Return what comes first of all that waits, behind a hole.
+
+        What is older than the last one delivered, and was not in its way, is of before the venue
+        restarted its numbers: it is let go.
+        """
+        last_ts = self._last_ts
+        if last_ts is not None:
+            self._held = [held for held in self._held if held.ts >= last_ts]
+        numbers = {held.number for held in self._held if held.number != held.position}
         starts = [h for h in self._held if h.is_snapshot or h.position not in numbers]
-        return min(starts or self._held, key=_place)
+        return min(starts or self._held, key=_place, default=None)
 
     def _is_passed(self, held: Held) -> bool:
         """Say whether the stream has gone past something.

@@ -101,12 +101,12 @@ def test_what_both_links_lost_is_declared_and_nothing_else_is_missing(
         for event in merged
         if isinstance(event, SequenceGap)
     ]
-    assert gaps == declared(kept)
+    assert gaps == declared(updates(merged))
 
 
-def declared(kept: list[Any]) -> list[tuple[int, int]]:
-    """Return where a chain of what is kept breaks: by its numbers alone."""
-    chain = [(update[2], update[3]) for update in kept]
+def declared(told: list[Any]) -> list[tuple[int, int]]:
+    """Return where a chain of updates breaks: by its numbers alone."""
+    chain = [(update[2], update[3]) for update in told]
     return [(last, prev) for (last, _), (_, prev) in itertools.pairwise(chain) if prev != last]
 
 
