@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from replay.controls import Controls as Controls
+    from replay.dataframes import to_arrow as to_arrow
+    from replay.dataframes import to_df as to_df
+    from replay.dataframes import to_polars as to_polars
     from replay.ladder import book_at as book_at
     from replay.player import PlayReport as PlayReport
     from replay.player import play as play
@@ -43,6 +46,9 @@ _HOME = {
     "refresh": "replay.sql",
     "serve": "replay.server",
     "simulate": "replay.simulation.simulator",
+    "to_arrow": "replay.dataframes",
+    "to_df": "replay.dataframes",
+    "to_polars": "replay.dataframes",
 }
 
 __all__ = list(_HOME)

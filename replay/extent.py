@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from recorder.capture.expiry.mark import Expired
+from recorder.capture.place import Place
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.reading.hold import LAPSE_S, Hold
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource, Snapshot
 from recorder.clock import utc_date
 from recorder.errors import Damage
+from replay.asked import Asked
 from replay.derived.fresh import Tables, lost_between
 from replay.pushdown import Bounds, Interval, interval
 from replay.tables import View
@@ -40,6 +43,32 @@ class Span(NamedTuple):
         return Span(first_seq, min(self.last_seq, source.last_seq), self.start)
 
 
+class Stopped(Exception):
+    """A scan was asked to stop (`Position.stop`)."""
+
+
+class Position(ReadReport):
+    """What scans of a capture met, and where they are.
+
+    Attributes:
+        reached: number of the last frame read, by whatever scan; -1: none yet.
+        is_stopped: the next batch ends the scan.
+    """
+
+    reached: int = -1
+    is_stopped: bool = False
+
+    def passed(self, last_seq: int) -> None:
+        """Note a position.
+
+        Raises:
+            Stopped: it was asked to.
+        """
+        if self.is_stopped:
+            raise Stopped
+        self.reached = last_seq
+
+
 class Extent:
     """The frames of one snapshot, and what scans of them met.
 
@@ -51,6 +80,7 @@ class Extent:
         failures: what stopped a scan; DuckDB keeps only the text of it.
         hold: keeps the snapshot's files from being deleted while it is used (`begin`).
         tables: what was made ahead of its segments.
+        asked: the question that it is part of an answer to.
     """
 
     def __init__(
@@ -64,12 +94,28 @@ class Extent:
         self.capture = capture
         self.last_seq = last_seq
         self.gaps = gaps
-        self.report = ReadReport()
+        self.report = Position()
         self.failures: list[Exception] = []
         self.hold = hold
         self.tables = Tables(snapshot.root)
+        self.asked: Asked | None = None
         self._snapshot = snapshot
         self._times: dict[str, Interval] = {}
+
+    @property
+    def root(self) -> Place:
+        """Where the capture lies."""
+        return self._snapshot.root
+
+    @property
+    def expired(self) -> Expired | None:
+        """What retention has let go of before its first frame."""
+        return self._snapshot.expired
+
+    @property
+    def first_seq(self) -> int:
+        """Number that the capture begins with."""
+        return self._snapshot.first_seq
 
     def begin(self) -> None:
         """Note that a query reads: its files are held from here on.

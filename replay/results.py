@@ -72,6 +72,10 @@ class Spool(io.RawIOBase):
                 self._commit()
         return size
 
+    def clear(self) -> None:
+        """Forget what is held."""
+        self._held.clear()
+
     def finish(self) -> None:
         """Pass on what is held; call when the result is complete."""
         self._commit()

@@ -16,7 +16,8 @@ RECORDER = [
 ]  # fmt: skip
 REPLAY = [
     "Controls", "PlayReport", "assert_parses_as_recorded", "book_at", "census", "check", "connect",
-    "distill", "play", "prove", "query", "refresh", "serve", "simulate",
+    "distill", "play", "prove", "query", "refresh", "serve", "simulate", "to_arrow",
+    "to_df", "to_polars",
 ]  # fmt: skip
 
 

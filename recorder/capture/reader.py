@@ -282,6 +282,8 @@ class Capture:
             try:
                 for batch in serve(snapshot, self.header.id, wanted, report):
                     next_seq = batch.seq[-1] + 1
+                    if report is not None:
+                        report.passed(next_seq - 1)
                     yield batch
                     wanted = msgspec.structs.replace(wanted, first_seq=next_seq)
                 return

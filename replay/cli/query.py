@@ -1,30 +1,38 @@
-"""`replay query`: SQL over a capture.
+"""`replay query`: SQL over captures.
 
-Responsible for where the SQL comes from and where the result goes. Refuses to run it:
-`replay.sql`.
+Responsible for where the SQL comes from, where the result goes, and for showing how far a long
+query is. Refuses to run it: `replay.sql`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from threading import Event, Thread
+from typing import IO, TypeVar
 
 import click
 
-from recorder.capture.reader import Capture
+from recorder.console import say, talk
 from recorder.errors import ExitCode, UsageError
+from replay.asked import Asked
 from replay.cli.selection import quiet_pipe, say_problems
 from replay.results import FORMATS
+from replay.running import Running
 from replay.sql import query
+
+T = TypeVar("T")
+
+_LOOK_S = 0.1
+_QUIET_LOOKS = 10
+"""A query that takes less than a second says nothing of its progress."""
 
 
 @click.command("query")
-@click.argument("capture", type=click.Path(path_type=Path))
-@click.argument("sql")
+@click.argument("arguments", metavar="CAPTURE... SQL", nargs=-1, required=True)
 @click.option(
     "--format",
     "form",
@@ -39,24 +47,92 @@ from replay.sql import query
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write to this file, whole or not at all. [standard output]",
 )
-def query_command(capture: Path, sql: str, form: str, output: Path | None) -> ExitCode:
+def query_command(arguments: tuple[str, ...], form: str, output: Path | None) -> ExitCode:
     """Run SQL over a capture, also while it is being recorded. SQL may be - for standard input.
 
     Views: frames (as recorded), one per event type (trades, book_updates, quotes, tickers ...),
     book_levels, bbo, ledger (everything lost, broken or restarted), instruments, sessions.
     `describe trades` lists the columns of one; docs/sql.md explains all.
+
+    CAPTURE is a directory, or a folder of an object store, s3://bucket/prefix. Several captures, a
+    quoted glob or a folder of captures are asked at once: then every view has a column capture.
     """
-    opened = Capture(capture)
+    *captures, sql = arguments
+    if not captures:
+        raise UsageError(
+            f"expected captures and SQL, received {sql!r} alone; e.g. replay query captures/btc "
+            f"'from ledger'"
+        )
+    Asked(captures[0] if len(captures) == 1 else captures)  # before standard input is waited for
     if sql == "-":
         sql = sys.stdin.read()
     if not sql.strip():
         raise UsageError("expected SQL, received an empty text; try 'select * from ledger'")
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("expected a file for Parquet, not a terminal; add -o FILE or a pipe")
+    running = Running()
     with quiet_pipe(), _target(output) as file:
-        report = query(opened, sql, format=form, output=file)
+        report = _watched(
+            lambda: query(
+                captures[0] if len(captures) == 1 else captures,
+                sql,
+                format=form,
+                output=file,
+                running=running,
+            ),
+            running,
+            # Lines that appear and a line that changes do not go together on one terminal.
+            is_shown=form == "table" or output is not None or not sys.stdout.isatty(),
+        )
     say_problems(report.problems, lost_rows=0, torn_tail=report.torn_tail)
     return report.exit_code
+
+
+def _watched(work: Callable[[], T], running: Running, *, is_shown: bool) -> T:
+    """Run a query in a thread of its own; Ctrl-C stops it, which it could not while DuckDB works.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again, where it can be told
+            failures.append(error)
+        finally:
+            finished.set()
+
+    # Not Thread.join: interrupted in Python 3.11 and 3.12, it takes a running thread for ended.
+    finished = Event()
+    thread = Thread(target=run, name="query", daemon=True)
+    thread.start()
+    looks = 0
+    status = talk.status("querying")
+    try:
+        while not finished.wait(_LOOK_S):
+            looks += 1
+            if looks == _QUIET_LOOKS and is_shown and talk.is_terminal:
+                status.start()
+            done = running.done()
+            if done.of:
+                status.update(
+                    f"querying: {done.frames:,} of {done.of:,} frames "
+                    f"({100 * done.frames // done.of} %)"
+                )
+    except KeyboardInterrupt:
+        running.stop()
+        finished.wait()
+        say("stopped; no result")
+        raise
+    finally:
+        status.stop()
+    thread.join()
+    if failures:
+        raise failures[0]
+    return results[0]
 
 
 @contextmanager

@@ -534,7 +534,7 @@ def test_bad_sql_is_one_sentence_with_a_hint(sealed: Path) -> None:
     with pytest.raises(UsageError, match="format"):
         query(sealed, "SELECT 1", format="xml")
     with pytest.raises(NotACapture):
-        connect(sealed.parent)
+        connect(sealed / "frames")
 
 
 def test_an_empty_capture_has_every_view(tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ class ReadReport(msgspec.Struct):
             return ExitCode.FAILED
         return ExitCode.LOSS if self.lost_rows or self.torn_tail else ExitCode.DONE
 
+    def passed(self, last_seq: int) -> None:
+        """Take note that everything up to a number has been read; to stop there, raise here."""
+
     def add(self, damage: Damage) -> None:
         """Note a part that could not be read."""
         problem = Problem(
