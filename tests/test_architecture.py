@@ -61,6 +61,11 @@ LAYERS = (
         (*BELOW_REPLAY, "recorder.console", "replay"),
         ("rich", "msgspec", "duckdb"),
     ),
+    Layer(  # two names for what it returns; loaded when somebody asks for one
+        "replay.dataframes",
+        (*BELOW_REPLAY, "replay"),
+        ("pyarrow", "pandas", "polars"),
+    ),
     Layer("replay.pytest_plugin", ("replay",), ("pytest",)),
     Layer("replay.pytest_captures", ("recorder.capture",), ("pytest",)),
     Layer(
