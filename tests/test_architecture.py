@@ -26,7 +26,9 @@ class Layer(NamedTuple):
 
 
 PURE = ("recorder.errors", "recorder.clock", "recorder.frame", "recorder.event")
-VOCABULARY = (*PURE, "recorder.book", "recorder.timers", "recorder.strategy")
+VOCABULARY = (
+    *PURE, "recorder.book", "recorder.timers", "recorder.strategy", "recorder.trading",
+)  # fmt: skip
 BELOW_REPLAY = (*VOCABULARY, "recorder.okx", "recorder.capture", "recorder.sinks")
 
 LAYERS = (
@@ -39,6 +41,9 @@ LAYERS = (
     Layer("recorder.book", PURE, ("msgspec",)),
     Layer("recorder.timers", ("recorder.errors", "recorder.clock"), ()),
     Layer("recorder.strategy", (*PURE, "recorder.book", "recorder.timers"), ("msgspec",)),
+    Layer(
+        "recorder.trading", (*PURE, "recorder.book", "recorder.timers", "recorder.strategy"), ()
+    ),
     Layer("recorder.okx", VOCABULARY, ("msgspec",)),
     Layer("recorder.capture", (*VOCABULARY, "recorder.okx"), ("msgspec", "pyarrow", "zstandard")),
     Layer(

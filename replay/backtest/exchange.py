@@ -9,6 +9,7 @@ and never before an earlier answer to the same strategy.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from typing import Any
 
@@ -224,6 +225,11 @@ class Exchange:
         self._markets[name] = Market(contract, self)
         return contract
 
+    @property
+    def traded(self) -> Iterable[str]:
+        """Instruments for which an order was sent."""
+        return self._markets
+
     def _is_in_use(self, name: str) -> bool:
         """Tell whether orders or positions count in an instrument's present ticks and lots."""
         if name in self._busy:
@@ -271,7 +277,7 @@ class Exchange:
             answer.append(statement.position_update(position, mark))
         changed = (contract.base, contract.quote) if contract.is_spot else (contract.settle,)
         answer.append(self._cash(member, changed, time))
-        due = self._answer(member, time, self._way_back(order), answer)
+        due = self._answer(member, time, self._way_back(order), answer, order)
         self._journal.filled(member, order, last, due)
         if not order.left:
             self._ended(member, order)
@@ -288,7 +294,7 @@ class Exchange:
         back = self._way_back(order) if request is None else request.response
         request_id = "" if request is None else request.request_id
         update = statement.order_update(shown, None, request_id=request_id)
-        self._answer(member, time, back, [update])
+        self._answer(member, time, back, [update], order)
         if order.state in (okx.CANCELED, okx.REJECTED):
             self._ended(member, order)
 
@@ -304,9 +310,18 @@ class Exchange:
 
     # --- answers -------------------------------------------------------------------------------
 
-    def _answer(self, member: Member, time: int, back: int, events: list[Event]) -> int:
+    def _answer(
+        self,
+        member: Member,
+        time: int,
+        back: int,
+        events: list[Event],
+        order: Resting | None = None,
+    ) -> int:
         """Deliver events when they are due; return that time, ns."""
         due = member.answered = max(time + back, self._clock.now(), member.answered)
+        if order is not None:
+            order.answered = order.answered or due
         self._timers.set(due, lambda _: self._deliver(member, events))
         return due
 

@@ -5,6 +5,7 @@ Responsible for the rows. Refuses to decide anything, and to tell a strategy any
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from recorder.okx.contracts import Contract, to_decimal, to_units
@@ -33,8 +34,11 @@ class Journal:
         self._tallies[member.rank] = Tally()
 
     def sent(self, member: Member, order: Order) -> None:
-        """Note when an order was sent."""
-        self._tallies[member.rank].orders += 1
+        """Note when an order was sent; the equity curve begins before the first."""
+        tally = self._tallies[member.rank]
+        if not tally.samples:
+            self.sample(member, order.sent)
+        tally.orders += 1
         self._sent[order.id] = order.sent
 
     def refused(self, member: Member, order: Order, code: str, message: str) -> None:
@@ -45,7 +49,7 @@ class Journal:
         self.results.add("orders", (
             member.name, order.id, order.instrument, order.side, order.kind, order.price,
             order.size, order.filled, None, REJECTED, None, code, message, Decimal(0), None,
-            Decimal(0), 0, order.sent, None, None,
+            Decimal(0), 0, order.sent, None, None, None,
         ))  # fmt: skip
 
     def ended(self, member: Member, order: Resting, *, is_over: bool = True) -> None:
@@ -66,6 +70,7 @@ class Journal:
             order.state, order.cancel_source or None, order.code or None, order.message or None,
             to_decimal(order.fee), order.fee_currency or None, to_decimal(order.pnl),
             order.amended, self._sent.pop(order.client_id, None), order.created or None,
+            order.answered or None,
             order.updated if is_over else None,
         ))  # fmt: skip
 
@@ -122,6 +127,13 @@ class Journal:
             member.name, time, to_decimal(equity), to_decimal(fall), to_decimal(tally.fees),
             to_decimal(tally.funding), to_decimal(tally.turnover),
         ))  # fmt: skip
+
+    def prices(self, instruments: Iterable[str], time: int) -> None:
+        """Write the middle of the book of each instrument that has a whole one."""
+        for name in instruments:
+            mid = self._valuation.mid(name)
+            if mid is not None:
+                self.results.add("prices", (time, name, mid))
 
     def record(self, member: Member, time: int, name: str, value: float) -> None:
         """Write a value that a strategy recorded."""

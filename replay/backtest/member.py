@@ -33,9 +33,9 @@ class Member:
         context: what it is given; set by who makes it.
     """
 
-    def __init__(self, rank: int, adapted: Adapted, settings: Settings) -> None:
+    def __init__(self, rank: int, name: str, adapted: Adapted, settings: Settings) -> None:
         self.rank = rank
-        self.name = f"{rank + 1}-{adapted.names[0]}" if rank else adapted.names[0]
+        self.name = name
         self.adapted = adapted
         self.handle = adapted.handle
         cash = {name: to_units(amount) for name, amount in settings.cash.items()}

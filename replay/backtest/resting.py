@@ -22,6 +22,7 @@ class Resting(msgspec.Struct):
         cost: of the fills, of the contract's `settle`; fee: so far, of `fee_currency`; pnl.
         created, updated: venue time, ns; since: when it took its place, that is what trades later.
         ahead, traded, credit: see `queues`; crossed: lots it took of quotes that ran over it.
+        answered: when its owner gets the first answer, data time, ns; 0 before.
         mid_sent: twice the mid in ticks when the strategy sent it, None without a whole book.
     """
 
@@ -51,6 +52,7 @@ class Resting(msgspec.Struct):
     credit: int = 0
     crossed: int = 0
     amended: int = 0
+    answered: int = 0
 
     @property
     def left(self) -> int:

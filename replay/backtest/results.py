@@ -27,7 +27,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "kind": _TEXT, "price": _NUMBER, "size": _NUMBER, "filled": _NUMBER,
         "average_price": _NUMBER, "state": _TEXT, "cancel_source": _TEXT, "code": _TEXT,
         "message": _TEXT, "fee": _NUMBER, "fee_currency": _TEXT, "pnl": _NUMBER,
-        "amendments": _INT, "sent": _INT, "arrived": _INT, "ended": _INT,
+        "amendments": _INT, "sent": _INT, "arrived": _INT, "answered": _INT, "ended": _INT,
     },
     "fills": {
         "strategy": _TEXT, "client_order_id": _TEXT, "trade_id": _INT, "instrument": _TEXT,
@@ -44,6 +44,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "strategy": _TEXT, "ts": _INT, "equity": _NUMBER, "drawdown": _NUMBER,
         "fees": _NUMBER, "funding": _NUMBER, "turnover": _NUMBER,
     },
+    "prices": {"ts": _INT, "instrument": _TEXT, "mid": _NUMBER},
     "funding": {
         "strategy": _TEXT, "ts": _INT, "instrument": _TEXT, "rate": _NUMBER, "position": _NUMBER,
         "amount": _NUMBER, "currency": _TEXT,
@@ -52,8 +53,8 @@ TABLES: dict[str, dict[str, Any]] = {
     "logs": {"strategy": _TEXT, "ts": _INT, "text": _TEXT},
 }  # fmt: skip
 """Columns by table. Times are ns since the Unix epoch; `ts_event`, `arrived` and `ended` the
-venue's, `sent`, `ts` and `ts_recv` of the strategy's clock. Numbers are doubles; exact ones stand
-in the events and, summed, in `stats.json`."""
+venue's; `sent`, `answered` (the first answer), `ts` and `ts_recv` of the strategy's clock. Numbers
+are doubles; exact ones stand in the events and, summed, in `stats.json`."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 

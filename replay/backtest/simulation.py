@@ -101,8 +101,12 @@ class Simulation:
         )
         for rules in self._known:
             exchange.on_instrument(rules)
+        names: list[str] = []
         for rank, adapted in enumerate(self._adapted):
-            member = Member(rank, adapted, settings)
+            names.append(adapted.names[0])
+            again = names.count(names[-1])
+            name = names[-1] if again == 1 else f"{names[-1]}-{again}"
+            member = Member(rank, name, adapted, settings)
             member.context = BacktestContext(
                 member, clock, context.books, timers, exchange, journal
             )
@@ -200,6 +204,8 @@ class Simulation:
         now = self._clock.now()
         for member in self.members:
             self._journal.sample(member, now)
+        if self.exchange is not None:
+            self._journal.prices(self.exchange.traded, now)
 
     def _drop(self, _event: Event) -> None:
         self.account_events += 1

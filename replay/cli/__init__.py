@@ -15,6 +15,7 @@ cli = LazyGroup(
     help="Play, serve, query and simulate captures of OKX v5 WebSocket sessions.",
     commands_in={
         "play": "replay.cli.play",
+        "backtest": "replay.cli.backtest",
         "cat": "replay.cli.cat",
         "book": "replay.cli.book",
         "census": "replay.cli.census",

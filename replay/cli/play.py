@@ -1,28 +1,22 @@
 """`replay play`: play captures into a strategy.
 
-Responsible for the options, the report, and for telling a fault of the strategy from one of the
-capture. Refuses to play (`replay.player`) and to draw (`screen`).
+Responsible for the options and the report. Refuses to play (`replay.player`), to draw (`screen`)
+and to load a strategy (`strategies`).
 """
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 
 import click
 
-import recorder
-import replay
 from recorder.capture.reader import Capture
 from recorder.clock import NS_PER_SECOND, format_time
 from recorder.console import print_json, say, talk
-from recorder.errors import CheckFailed, ExitCode, RecorderError
-from recorder.strategy import load_strategy
+from recorder.errors import ExitCode
 from replay.cli.faults import check_names, fault_lines, fault_options, read_faults, writing_faults
 from replay.cli.keys import keys_steer, lines_steer
 from replay.cli.screen import shown
@@ -34,13 +28,13 @@ from replay.cli.selection import (
     say_problems,
     window_options,
 )
+from replay.cli.strategies import blamed_on_strategy, load
 from replay.controls import Controls
 from replay.lateness import LatenessReport
 from replay.pace import Pace, parse_pace
-from replay.player import NOTE, PlayReport, play
+from replay.player import PlayReport, play
 
 _NUMBERS = {"float": float, "decimal": Decimal, "str": str}
-_OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (recorder, replay))
 
 
 @click.command("play")
@@ -48,7 +42,8 @@ _OURS = tuple(str(Path(package.__file__ or "").parent) + os.sep for package in (
 @click.option(
     "--strategy",
     metavar="MODULE:NAME",
-    help="Callable (event, context), or class or object with on_event. [count events]",
+    help="Callable (event, context), or class or object with on_event, on_trade or the like. "
+    "[count events]",
 )
 @click.option(
     "--speed",
@@ -133,7 +128,7 @@ def play_command(
         controls = Controls()
     with (
         quiet_pipe(),
-        _blamed_on_strategy(),
+        blamed_on_strategy(),
         steered,
         interrupt_asks(controls.stop) if follow and controls is not None else nullcontext(),
         shown(captures, start, end, has_keys=has_keys, follows=follow) as show,
@@ -141,7 +136,7 @@ def play_command(
     ):
         report = play(
             captures,
-            None if strategy is None else _load(strategy),
+            None if strategy is None else load(strategy),
             speed=pace,
             loop=loop or None,
             follow=follow,
@@ -187,46 +182,6 @@ def _steering(pace: Pace) -> tuple[Controls | None, AbstractContextManager[None]
         controls = Controls()
         return controls, lines_steer(controls)
     return None, nullcontext()
-
-
-def _load(spec: str) -> object:
-    """Import a strategy; modules of the current directory can be named."""
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        return load_strategy(spec)
-    except RecorderError:
-        raise
-    except Exception as error:
-        error.add_note(f"{NOTE} {spec} while it was loaded")
-        raise
-
-
-@contextmanager
-def _blamed_on_strategy() -> Iterator[None]:
-    """Show a fault of the strategy with its own part of the traceback, and end with exit code 1."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(NOTE)]
-        if not notes:
-            raise
-        frames = [
-            frame
-            for frame in traceback.extract_tb(error.__traceback__)
-            if not frame.filename.startswith((*_OURS, "<frozen"))
-        ]
-        lines = ["Traceback of the strategy (most recent call last):\n"] if frames else []
-        lines += traceback.format_list(frames)
-        lines += traceback.format_exception_only(error)[:1]
-        sys.stderr.write("".join(lines))
-        what = notes[0].removeprefix(NOTE).strip()
-        raise CheckFailed(
-            f"expected the strategy to handle {what}, but it raised {type(error).__name__}; "
-            f"the replay stopped there"
-        ) from error
 
 
 def _print(report: PlayReport, *, has_strategy: bool) -> None:
