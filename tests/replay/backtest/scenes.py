@@ -157,7 +157,11 @@ def play(frames: list[Frame], strategy: Any, **settings: Any) -> Done:
     simulation = Simulation(strategy, make_settings(**settings))
     interpreter = Interpreter()
     source: Any = SimpleNamespace(
-        interpreter=interpreter, books=interpreter.books, frames=0, events=0
+        interpreter=interpreter,
+        books=interpreter.books,
+        frames=0,
+        events=0,
+        pass_by=lambda seq: None,
     )
     adapted = adapt(simulation)
     passage = Passage([source], adapted.handle, is_filtered=False, restarts=0)
