@@ -41,9 +41,7 @@ LAYERS = (
     Layer("recorder.book", PURE, ("msgspec",)),
     Layer("recorder.timers", ("recorder.errors", "recorder.clock"), ()),
     Layer("recorder.strategy", (*PURE, "recorder.book", "recorder.timers"), ("msgspec",)),
-    Layer(
-        "recorder.trading", (*PURE, "recorder.book", "recorder.timers", "recorder.strategy"), ()
-    ),
+    Layer("recorder.trading", (*PURE, "recorder.book", "recorder.timers", "recorder.strategy"), ()),
     Layer("recorder.okx", VOCABULARY, ("msgspec",)),
     Layer("recorder.capture", (*VOCABULARY, "recorder.okx"), ("msgspec", "pyarrow", "zstandard")),
     Layer(
