@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recorder.errors import RecorderError as RecorderError
     from recorder.frame import Frame as Frame
     from recorder.frame import Kind as Kind
+    from recorder.live import Client as Client
     from recorder.live import record as record
     from recorder.live import watch as watch
     from recorder.okx.interpreter import Interpreter as Interpreter
@@ -36,6 +37,7 @@ _HOME = {
     "Books": "recorder.book",
     "Capture": "recorder.capture.reader",
     "CaptureWriter": "recorder.capture.writer",
+    "Client": "recorder.live",
     "Frame": "recorder.frame",
     "Interpreter": "recorder.okx.interpreter",
     "Kind": "recorder.frame",

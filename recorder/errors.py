@@ -16,7 +16,7 @@ what was expected, what was received, where, and what to do next.
     │   ├── ConnectError          nothing could be reached in time
     │   ├── HandshakeError        reached, but refused: HTTP 403 or 404, a certificate
     │   ├── AuthError             the login was refused for good (names the venue's code)
-    │   ├── VenueRefused          every subscription was refused (names the venue's code)
+    │   ├── VenueRefused          every subscription, or one of a `Client`'s, was refused (its code)
     │   ├── RestError             a REST request that the start depends on brought no body
     │   ├── SinkDown              an output cannot be reached, or does not do its part now
     │   └── SinkRefused           an output refuses for good: a login, a newer schema
@@ -51,6 +51,7 @@ what goes wrong, what it becomes, whether it is tried again, and how the command
     rate limit    | HTTP 429                  | ConnectFailed    | later, within the limits   | -
     API           | some arguments refused    | VenueError       | no, but for 64007          | 3
     API           | every argument refused    | VenueRefused     | no                         | 5
+    API           | one of `Client.subscribe` | VenueRefused     | no, but the client goes on | -
     API           | 64008: an upgrade         | Notice           | on a second socket, before | -
     serialisation | a request to be sent      | UsageError       | no                         | 2
     serialisation | bytes read back from disk | Damage           | no: recorder recover       | 1
@@ -71,6 +72,7 @@ A dash means that the recording goes on. docs/errors.md shows the same table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -182,15 +184,19 @@ class AuthError(StartError):
 
 
 class VenueRefused(StartError):
-    """The venue refused everything that was asked for.
+    """The venue refused everything that was asked for, or something that a `Client` asked for.
 
     Attributes:
         code: of the first refusal, e.g. `60018`; None where it gave none.
+        refused: the subscriptions it is about, as text.
     """
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, refused: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.refused = tuple(refused)
 
 
 class SinkDown(StartError):

@@ -11,7 +11,7 @@ import recorder
 import replay
 
 RECORDER = [
-    "Book", "Books", "Capture", "CaptureWriter", "Frame", "Interpreter", "Kind", "Parser",
+    "Book", "Books", "Capture", "CaptureWriter", "Client", "Frame", "Interpreter", "Kind", "Parser",
     "RecorderError", "import_sessions", "parse", "record", "verify", "watch",
 ]  # fmt: skip
 REPLAY = [

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recorder.live.config import LinkOptions as LinkOptions
     from recorder.live.config_file import read_config as read_config
+    from recorder.live.listening import Client as Client
     from recorder.live.recording import record as record
     from recorder.live.report import Progress as Progress
     from recorder.live.report import RecordReport as RecordReport
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from recorder.live.watching import watch as watch
 
 _HOME = {
+    "Client": "recorder.live.listening",
     "LinkOptions": "recorder.live.config",
     "Progress": "recorder.live.report",
     "RecordReport": "recorder.live.report",

@@ -174,6 +174,10 @@ class Conversation:
         else:
             self._attempt.cancel()
 
+    def cut(self) -> None:
+        """End it without waiting for the venue; nothing where it has ended."""
+        self._attempt.cancel()
+
     def renew_books(self) -> None:
         """Ask for fresh snapshots of all books held here."""
         self._change(lambda session, now: session.renew_books(now))

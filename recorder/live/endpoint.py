@@ -60,7 +60,7 @@ class Endpoint:
         state: as in the event `ConnectionState`; since: when that began, wall clock, ns.
         attempts: since a socket was last open.
         times_opened: sockets that were ever open. login_failures: in a row, up to now.
-        login_refused: the login cannot succeed. has_logged_in: one ever did.
+        login_refused: the login cannot succeed. has_logged_in: one ever did. telling: its voice.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Endpoint:
         self._holding = Holding(wanted)
         self.state = "connecting"
         self.since = read_clocks().ts_recv
-        self.attempts = self.times_opened = 0
+        self.attempts = self.times_opened = self.login_failures = 0
         self.login_refused = False
         self._line = Line(name, url, options, credentials)
         self._pipeline = pipeline
@@ -97,14 +97,13 @@ class Endpoint:
             lived=options.lived,
             later=options.later_delay,
         )
-        self._telling = Telling(name, url, notify)
+        self.telling = Telling(name, url, notify)
         self._replaces = replaces
         self._leading: Conversation | None = None
         self._leaving: Conversation | None = None
         self._alive: list[Conversation] = []
         self._leaving_timer: asyncio.TimerHandle | None = None
         self._emptied: Conversation | None = None
-        self.login_failures = 0
         self.has_logged_in = False
         self._not_before = 0  # monotonic ns
         self._stopping = asyncio.Event()
@@ -116,6 +115,11 @@ class Endpoint:
     def wanted(self) -> tuple[Subscription, ...]:
         """Arguments to hold, again after each reconnect."""
         return self._holding.wanted
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it opens no socket any more."""
+        return not self._again or self._stopping.is_set()
 
     @property
     def is_connected(self) -> bool:
@@ -190,8 +194,12 @@ class Endpoint:
                     conversation.watch_restoring()
                 await conversation.leaving.wait()
         finally:
-            for item in self._alive:
-                await item.over.wait()
+            try:
+                for item in self._alive:
+                    await item.over.wait()
+            finally:  # cancelled once more: nobody waits for a proper end
+                for item in self._alive:
+                    item.cut()
 
     def stop(self, reason: str) -> None:
         """Close the sockets properly and do not come back; `run` ends when that is done."""
@@ -227,13 +235,13 @@ class Endpoint:
         """Note that the venue can be reached."""
         self.times_opened += 1
         self.attempts = 0
-        self._telling.opened()
+        self.telling.opened()
         self._enter("connected")
         self._watcher.on_connected(self)
 
     def on_event(self, conversation: Conversation, event: Event) -> None:
         """Tell whoever should know."""
-        self._telling.hear(event, is_resynced=self._options.resync)
+        self.telling.hear(event, is_resynced=self._options.resync)
         if isinstance(event, Subscribed):
             self._watcher.on_acked(self)
         elif isinstance(event, LoggedIn):
@@ -293,11 +301,11 @@ class Endpoint:
             return self._end(conversation, "reconnecting" if self.wanted else "closed", None)
         if conversation is self._leaving:
             self._forget_leaving()
-            self._telling.ended(closed)
+            self.telling.ended(closed)
             return self._end(conversation, "reconnecting", self._wait_left())
         if self.all_refused and self.login_refused:
             self._again = False
-            self._telling.ended(closed)
+            self.telling.ended(closed)
             return self._end(conversation, "failed", None)
         if self.all_refused and closed.cause is Cause.STOPPED:
             rule, how = ALL_REFUSED, ALL_REFUSED.later
@@ -309,7 +317,7 @@ class Endpoint:
             how = rule.first if is_first else rule.later
         self._again = self._watcher.may_retry(self, closed, rule, how)
         if self._again or closed.code != _NORMAL:  # a proper end, and the last one, is no news
-            self._telling.ended(closed)
+            self.telling.ended(closed)
         if not self._again:
             return self._end(conversation, "failed" if how is Retry.NEVER else "closed", None)
         delay = self._delay(rule, how, lived, closed.retry_after)
@@ -322,12 +330,7 @@ class Endpoint:
 
     def warn(self, words: str) -> None:
         """Tell a person."""
-        self._telling.warn(words)
-
-    @property
-    def unreachable(self) -> str | None:
-        """Why no socket could be opened the last time, in words."""
-        return self._telling.unreachable
+        self.telling.warn(words)
 
     # --- internals -----------------------------------------------------------------------
 
@@ -359,7 +362,7 @@ class Endpoint:
         if self._stopping.is_set():
             return Ending("closed", None)
         if closed.cause is not Cause.STOPPED:
-            self._telling.ended(closed)
+            self.telling.ended(closed)
         if self._leading is not None and self._leading.is_open:
             return Ending("replaced", None)
         self._enter("reconnecting")

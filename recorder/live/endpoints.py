@@ -12,56 +12,25 @@ from random import Random
 from typing import Any
 
 from recorder.clock import NS_PER_SECOND
-from recorder.errors import AuthError, ConnectError, HandshakeError, UsageError, VenueRefused
+from recorder.errors import AuthError, ConnectError
 from recorder.live.config import Limits, LinkOptions
 from recorder.live.connection import read_clocks
 from recorder.live.conversation import LINK
 from recorder.live.ending import Closed
 from recorder.live.endpoint import Endpoint
+from recorder.live.failures import login_refused, no_websocket, venue_refused
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, never_held, run_row
 from recorder.live.resnapshot import Resnapshot
 from recorder.live.rest_exchange import RestExchange
+from recorder.live.routing import route_to_endpoints
 from recorder.live.rules import ALL_REFUSED, Retry, Rule
 from recorder.live.schedule import ConnectionLimit
-from recorder.okx.auth import VALID_SECONDS, Credentials
-from recorder.okx.channels import ENDPOINTS, channel_of
+from recorder.okx.auth import Credentials
 from recorder.okx.hosts import Hosts
 from recorder.okx.instruments import instrument_requests
-from recorder.okx.login import login_cause
 from recorder.okx.session import GiveUp, Refusal
 from recorder.okx.subscription import Subscription
-
-_REFUSALS_TOLD = 3
-_CLOCK_CODES = ("60004", "60006")
-
-
-def route_to_endpoints(
-    subscriptions: Sequence[Subscription], *, private: bool = False
-) -> dict[str, list[Subscription]]:
-    """Sort subscriptions, each once, by the endpoint that serves them.
-
-    Without a login `books-l2-tbt` and `books50-l2-tbt` are let through: the venue wants one for
-    them on its public socket and will say so, a local replay server of an old session does not.
-
-    Raises:
-        UsageError: there are none, or one needs a login and there is none.
-    """
-    if not subscriptions:
-        raise UsageError(
-            "expected at least one subscription, received none; "
-            "e.g. --subscribe books:BTC-USDT --subscribe trades:BTC-USDT"
-        )
-    found: dict[str, list[Subscription]] = {name: [] for name in ENDPOINTS}
-    for subscription in dict.fromkeys(subscriptions):
-        channel = channel_of(subscription.channel)
-        if channel.login and not channel.is_book and not private:
-            raise UsageError(
-                f"expected channels without a login, received {channel.name}, which is an "
-                f"account's own; log in with --private"
-            )
-        found[channel.endpoint].append(subscription)
-    return {name: wanted for name, wanted in found.items() if wanted}
 
 
 class Endpoints:
@@ -126,17 +95,15 @@ class Endpoints:
         self._exchange = RestExchange(pipeline, hosts, notify)
         pipeline.on_full = lambda: self._end("frame count reached")
         pipeline.on_loss = self._renew_books
-        limit, random = ConnectionLimit(), Random()  # jitter, not secrecy
+        self._credentials = credentials
+        self._link = link
+        self._limit, self._random = ConnectionLimit(), Random()  # jitter, not secrecy
         self._endpoints = [
-            Endpoint(
-                name, hosts.endpoint(name), wanted, pipeline, self,
-                options=link, limit=limit, random=random, notify=notify, credentials=credentials,
-                replaces=not limits.until_closed,
-            )
-            for name, wanted in route_to_endpoints(
-                subscriptions, private=credentials is not None
-            ).items()
-        ]  # fmt: skip
+            self._new_endpoint(name, wanted)
+            for name, wanted in self._routed(self._subscriptions).items()
+        ]
+        self._running: dict[Endpoint, asyncio.Task[None]] = {}
+        self._others: list[asyncio.Task[None]] = []
 
     @property
     def seconds(self) -> float:
@@ -173,14 +140,17 @@ class Endpoints:
             # A duration also counts while nothing can be reached.
             latest = self._open_timeout if patience is None else patience
             timers.append(loop.call_later(latest, self._start_duration))
-        conversations = [asyncio.create_task(item.run()) for item in self._endpoints]
-        others = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._keep_house())]
+        for item in self._endpoints:
+            self._start(item)
+        others = self._others
+        others += [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._keep_house())]
         if self._rest:
-            others.append(asyncio.create_task(self._fetch_instruments()))
+            paths = instrument_requests(self._subscriptions)
+            others.append(asyncio.create_task(self._fetch_instruments(paths)))
         if self._resnapshot:
             others.append(asyncio.create_task(self._compare_books(self._resnapshot)))
         try:
-            await self._until_ended(conversations)
+            await self._ended.wait()
         finally:
             for timer in timers:
                 timer.cancel()
@@ -188,9 +158,11 @@ class Endpoints:
                 self._duration_timer.cancel()
             for endpoint in self._endpoints:
                 endpoint.stop(self.stopped_by or "stopped")
-            results = await asyncio.gather(*conversations, return_exceptions=True)
-            for task in others:
-                task.cancel()
+            try:
+                results = await asyncio.gather(*self._running.values(), return_exceptions=True)
+            finally:
+                for task in others:
+                    task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
         self._raise_failure(results)
 
@@ -210,29 +182,12 @@ class Endpoints:
     def on_refused(self, endpoint: Endpoint) -> bool:
         """End when the venue refused everything there is, in the first conversations."""
         if all(item.all_refused and item.times_opened == 1 for item in self._endpoints):
-            refusals = self.refusals
-            shown = "; ".join(
-                f"{item.code} for {item.subscription} ({item.message})"
-                for item in refusals[:_REFUSALS_TOLD]
-            )
-            more = len(refusals) - _REFUSALS_TOLD
-            self.on_failure(
-                VenueRefused(
-                    f"expected the venue to accept at least one subscription, received {shown}"
-                    f"{f' and {more} more' if more > 0 else ''}; {ALL_REFUSED.hint}",
-                    code=refusals[0].code,
-                )
-            )
+            self.on_failure(venue_refused(self.refusals, "at least one subscription"))
         return not self._ended.is_set()
 
     def on_login_refused(self, endpoint: Endpoint, action: GiveUp, ahead: float | None) -> None:
         """End if no login ever worked here; else what needs it is refused from now on."""
-        words = " ".join(part for part in (action.code, action.message.rstrip(".")) if part)
-        error = AuthError(
-            f"expected a login at {endpoint.url}, received {words}: "
-            f"{login_cause(action.code)}{_clock_words(action.code, ahead)}",
-            code=action.code,
-        )
+        error = login_refused(endpoint.url, action, ahead)
         if endpoint.has_logged_in:
             self._login_error = error
             endpoint.warn(f"{error}; what needs it is not recorded any more")
@@ -244,14 +199,7 @@ class Endpoints:
         if self._ended.is_set():
             return False
         if how is Retry.NEVER:
-            hint = f"; {rule.hint}" if rule.hint else ""
-            words = f"{closed.code} {closed.reason}" if closed.opened else closed.reason
-            self.on_failure(
-                HandshakeError(
-                    f"expected a WebSocket at {endpoint.url}, received {words}{hint}",
-                    status=None if closed.opened else closed.code,
-                )
-            )
+            self.on_failure(no_websocket(endpoint.url, closed, rule))
             return False
         if not self._limits.until_closed:
             return True
@@ -279,10 +227,11 @@ class Endpoints:
                 )
             )
 
-    def _unreachable(self, when: str) -> str:
+    def _unreachable(self, when: str, tried: Sequence[Endpoint] | None = None) -> str:
         """Say which addresses were tried, that none answered, and what the last attempts met."""
-        addresses = ", ".join(item.url for item in self._endpoints)
-        met = dict.fromkeys(item.unreachable for item in self._endpoints if item.unreachable)
+        tried = self._endpoints if tried is None else tried
+        addresses = ", ".join(item.url for item in tried)
+        met = dict.fromkeys(item.telling.unreachable for item in tried if item.telling.unreachable)
         words = f" ({', '.join(met)})" if met else ""
         return f"{addresses} {when}, received none{words}"
 
@@ -298,20 +247,37 @@ class Endpoints:
         for endpoint in self._endpoints:
             endpoint.renew_books(connection)
 
-    async def _until_ended(self, conversations: Sequence[asyncio.Task[None]]) -> None:
-        """Wait for the end, or for all endpoints to have ended by themselves."""
-        ended = asyncio.create_task(self._ended.wait())
-        pending: set[asyncio.Task[Any]] = set(conversations)
-        while pending and not self._ended.is_set():
-            done, _ = await asyncio.wait({ended, *pending}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done & pending:
-                pending.discard(task)
-                if task.exception() is not None:
-                    self.on_failure(task.exception() or RuntimeError())
-        ended.cancel()
-        if self._login_error is not None and all(item.login_refused for item in self._endpoints):
-            self.on_failure(self._login_error)
-        self._end("closed by the venue")
+    def _routed(self, subscriptions: Sequence[Subscription]) -> dict[str, list[Subscription]]:
+        if not subscriptions:
+            return {}
+        return route_to_endpoints(subscriptions, private=self._credentials is not None)
+
+    def _new_endpoint(self, name: str, wanted: Sequence[Subscription]) -> Endpoint:
+        return Endpoint(
+            name, self._hosts.endpoint(name), wanted, self._pipeline, self,
+            options=self._link, limit=self._limit, random=self._random, notify=self._notify,
+            credentials=self._credentials, replaces=not self._limits.until_closed,
+        )  # fmt: skip
+
+    def _start(self, endpoint: Endpoint) -> None:
+        if endpoint in self._running:
+            return
+        task = self._running[endpoint] = asyncio.create_task(endpoint.run())
+        task.add_done_callback(self._on_stopped)
+
+    def _on_stopped(self, task: asyncio.Task[None]) -> None:
+        """Look, when an endpoint has ended by itself, what becomes of the whole."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.on_failure(error)
+        self._look_whether_over()
+
+    def _look_whether_over(self) -> None:
+        """End when all endpoints have ended by themselves."""
+        if all(task.done() for task in self._running.values()):
+            if self._login_error is not None and all(it.login_refused for it in self._endpoints):
+                self.on_failure(self._login_error)
+            self._end("closed by the venue")
 
     def _raise_failure(self, results: Sequence[BaseException | None]) -> None:
         if self._failure is None:
@@ -367,9 +333,9 @@ class Endpoints:
             self._notify(f"warning: {trouble}; recording goes on, and each segment tries again")
         self._told_trouble = trouble is not None
 
-    async def _fetch_instruments(self) -> None:
-        """Record the instrument lists; a failure is a row and a warning, never the end."""
-        for path in instrument_requests(self._subscriptions):
+    async def _fetch_instruments(self, paths: Sequence[str]) -> None:
+        """Record instrument lists; a failure is a row and a warning, never the end."""
+        for path in paths:
             try:
                 await self._exchange.get(path, "no instruments")
             except Exception as error:  # noqa: BLE001  # the disk; ends the recording
@@ -382,15 +348,3 @@ class Endpoints:
             await Resnapshot(self._exchange, self._pipeline, hours=hours).run()
         except Exception as error:  # noqa: BLE001  # the disk; ends the recording
             self.on_failure(error)
-
-
-def _clock_words(code: str, ahead: float | None) -> str:
-    """Say how far the clock is off, where that is what the refusal is about and it is known."""
-    if code not in _CLOCK_CODES:
-        return ""
-    if ahead is None:
-        return "; check that this machine's clock is right, and set it by NTP"
-    if abs(ahead) < VALID_SECONDS:
-        return "; by the venue's answers this machine's clock is right, the network may be slow"
-    side = "ahead of" if ahead > 0 else "behind"
-    return f"; this machine's clock is {abs(ahead):.0f} s {side} the venue's, set it by NTP"

@@ -37,10 +37,10 @@ from recorder.live.clocks import ClockWatch
 from recorder.live.connection import Stamp
 from recorder.live.delivery import QUEUE_BYTES, Delivery
 from recorder.live.framing import Message
+from recorder.live.lane import Lane
 from recorder.okx.interpreter import Integrity, Interpreter
 from recorder.okx.novelty import NoveltyWatch
 from recorder.okx.subscription import Subscription
-from recorder.strategy import Handler
 
 _encode = msgspec.json.Encoder().encode
 
@@ -141,7 +141,7 @@ class Pipeline:
         self,
         writer: FrameSink,
         *,
-        handler: Handler | None = None,
+        handler: object | None = None,
         handler_queue_bytes: int = QUEUE_BYTES,
         digest: bool = False,
         take_losses: Callable[[], Sequence[Loss]] = tuple,
@@ -159,6 +159,7 @@ class Pipeline:
         self._delivery = (
             None if handler is None else Delivery(handler, queue_bytes=handler_queue_bytes)
         )
+        self._lanes: list[Lane] = [] if self._delivery is None else [self._delivery.lane]
         self._watch = ClockWatch()
         self._novelties = NoveltyWatch()
         self._next_seq = writer.next_seq
@@ -190,6 +191,20 @@ class Pipeline:
     def integrity(self) -> Integrity:
         """What could be proved so far."""
         return self._interpreter.integrity
+
+    def attach(self, lane: Lane) -> None:
+        """Offer every frame from the next one on to one more consumer."""
+        self._lanes.append(lane)
+
+    def detach(self, lane: Lane) -> None:
+        """Offer a consumer nothing any more, and say what there is to say of it."""
+        if lane in self._lanes:
+            self._lanes.remove(lane)
+            self._words += lane.take_words()
+
+    def state(self) -> bytes:
+        """Return the state of the interpreter: what a consumer that begins now goes on from."""
+        return self._interpreter.save()
 
     def has_book(self, connection: int, subscription: Subscription) -> bool:
         """Say whether a connection has brought the whole book of a subscription."""
@@ -291,7 +306,8 @@ class Pipeline:
         if self._delivery is not None:
             self.counts.handler_errors = self._delivery.errors
             self.counts.handler_lost = self._delivery.lost
-            self._words += self._delivery.take_words()
+        for lane in self._lanes:
+            self._words += lane.take_words()
         words, self._words = self._words, []
         for line in words:
             self._notify(line)
@@ -357,8 +373,8 @@ class Pipeline:
         self.counts.frames += len(frames)
         self._writer.write(frames)
         conversation: list[Event] = []
-        if self._delivery is not None:
-            self._delivery.offer(frames, self._interpreter)
+        for lane in self._lanes:
+            lane.offer(frames, self._interpreter)
         step, digest = self._interpreter.step, self.event_digest
         count, event = 0, None
         for frame in frames:

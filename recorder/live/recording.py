@@ -24,11 +24,12 @@ from recorder.live.credentials import (
     keep_secrets_off_the_wire,
 )
 from recorder.live.dial import is_loopback
-from recorder.live.endpoints import Endpoints, route_to_endpoints
+from recorder.live.endpoints import Endpoints
 from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, RecordReport, refusal_row
 from recorder.live.resnapshot import RESNAPSHOT_HOURS
+from recorder.live.routing import route_to_endpoints
 from recorder.live.sink_processes import SinkProcesses, SinkReport, checked
 from recorder.okx.auth import Credentials
 from recorder.okx.hosts import hosts_at, hosts_of

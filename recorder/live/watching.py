@@ -9,28 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from recorder.book import Books
-from recorder.capture.digest import EventDigest
-from recorder.capture.writer import CloseReport
 from recorder.event import Event
-from recorder.frame import Frame
 from recorder.live.config import Limits, LinkOptions
 from recorder.live.credentials import credentials_from_environment, keep_secrets_off_the_wire
-from recorder.live.endpoints import Endpoints, route_to_endpoints
+from recorder.live.endpoints import Endpoints
+from recorder.live.nowhere import Nowhere
 from recorder.live.patterns import resolve
 from recorder.live.pipeline import Pipeline
+from recorder.live.routing import route_to_endpoints
+from recorder.live.stream import STREAM_BYTES, Stream
 from recorder.okx.auth import Credentials
 from recorder.okx.hosts import Hosts, hosts_at, hosts_of
-from recorder.okx.interpreter import Interpreter
 from recorder.okx.session import Refusal
 from recorder.okx.subscription import Subscription, parse_subscription
-
-_WAITING_BYTES_MAX = 32 << 20
-_FRAME_BYTES = 300
-"""What Python needs for a waiting frame beside its payload, about."""
 
 
 def watch(
@@ -127,7 +121,10 @@ class Watch:
         notify: Callable[[str], None],
         stop: asyncio.Event | None,
     ) -> None:
-        self._interpreter = Interpreter(number)
+        self._stream = Stream(number=number, queue_bytes=STREAM_BYTES, is_patient=True)
+        self._pipeline = Pipeline(
+            Nowhere(lambda: self._stream.is_behind), text_limit=limits.frames, notify=notify
+        )
         self._wanted = wanted
         self._hosts = hosts
         self._limits = limits
@@ -136,50 +133,46 @@ class Watch:
         self._instruments_file = instruments_file
         self._notify = notify
         self._stop = stop
-        self._waiting = _Waiting()
-        self._client: Endpoints | None = None
+        self._endpoints: Endpoints | None = None
 
     @property
     def books(self) -> Books:
         """Every live order book, as it stood when the event in hand came."""
-        return self._interpreter.books
+        return self._stream.books
 
     @property
     def is_caught_up(self) -> bool:
         """Whether nothing waits behind the event in hand: the moment to flush what was printed."""
-        return not self._waiting.frames
+        return self._stream.is_caught_up
 
     @property
     def refusals(self) -> list[Refusal]:
         """What the venue refused so far."""
-        return [] if self._client is None else self._client.refusals
+        return [] if self._endpoints is None else self._endpoints.refusals
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         """Connect, and give one event after another until the end."""
         wanted = await resolve(self._wanted, self._hosts, instruments_file=self._instruments_file)
-        waiting = self._waiting
-        self._client = client = self._new_client(wanted)
+        stream, pipeline = self._stream, self._pipeline
+        self._endpoints = endpoints = self._new_endpoints(wanted)
+        pipeline.attach(stream.lane)
         # Its own, so that leaving this loop does not set the caller's.
         stop = asyncio.Event()
         asked = asyncio.create_task(self._pass_on(stop))
-        running = asyncio.create_task(client.run(stop))
-        running.add_done_callback(lambda _: waiting.end())
+        running = asyncio.create_task(endpoints.run(stop))
+        running.add_done_callback(lambda _: stream.lane.finish())
         try:
-            while await waiting.some():
-                while waiting.frames:
-                    for event in self._interpreter.step(waiting.take()):
-                        yield event
+            async for event in stream:
+                yield event
             await running  # raises what ended it
         finally:
             stop.set()
             asked.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    def _new_client(self, wanted: Sequence[Subscription]) -> Endpoints:
-        waiting = self._waiting
-        pipeline = Pipeline(waiting, text_limit=self._limits.frames, notify=self._notify)
+    def _new_endpoints(self, wanted: Sequence[Subscription]) -> Endpoints:
         return Endpoints(
-            pipeline,
+            self._pipeline,
             self._hosts,
             wanted,
             limits=self._limits,
@@ -188,7 +181,7 @@ class Watch:
             options={},
             notify=self._notify,
             on_progress=lambda _: None,
-            queued_bytes=lambda: waiting.bytes,
+            queued_bytes=lambda: self._stream.waiting_bytes,
             set_status=lambda _: None,
             credentials=self._credentials,
         )
@@ -197,59 +190,3 @@ class Watch:
         if self._stop is not None:
             await self._stop.wait()
             stop.set()
-
-
-class _Waiting:
-    """Frames between the sockets and the loop: a sink that forgets what was taken from it."""
-
-    def __init__(self) -> None:
-        self.frames: deque[Frame] = deque()
-        self.bytes = 0
-        self.next_seq = self.next_connection = 0
-        self._is_congested = self._is_over = False
-        self._count = 0
-        self._arrived = asyncio.Event()
-
-    @property
-    def congested(self) -> bool:
-        """True from the limit on until half of it is taken: stop reading sockets."""
-        if self.bytes >= _WAITING_BYTES_MAX:
-            self._is_congested = True
-        elif self.bytes * 2 < _WAITING_BYTES_MAX:
-            self._is_congested = False
-        return self._is_congested
-
-    def write(self, frames: Sequence[Frame]) -> None:
-        """Let frames wait."""
-        self.frames.extend(frames)
-        self._count += len(frames)
-        self.bytes += sum(len(frame.payload) + _FRAME_BYTES for frame in frames)
-        self._arrived.set()
-
-    def take(self) -> Frame:
-        """Return the frame that waits longest."""
-        frame = self.frames.popleft()
-        self.bytes -= len(frame.payload) + _FRAME_BYTES
-        return frame
-
-    async def some(self) -> bool:
-        """Wait for frames; False when there will be no more."""
-        while not self.frames and not self._is_over:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return bool(self.frames)
-
-    def end(self) -> None:
-        """Nothing comes any more."""
-        self._is_over = True
-        self._arrived.set()
-
-    def close(self, *, event_digest: EventDigest | None = None) -> CloseReport:
-        """Say how much has passed; there is nothing to close."""
-        last = self._count - 1 if self._count else None
-        return CloseReport(
-            frames=self._count,
-            first_seq=0 if self._count else None,
-            last_seq=last,
-            segments=0,
-        )

@@ -19,7 +19,7 @@ from recorder.capture.writer import CaptureWriter, Loss
 from recorder.clock import DataClock
 from recorder.event import BookUpdate, Event, Lost, SequenceGap
 from recorder.frame import Frame, Kind
-from recorder.live import LinkOptions, delivery, record
+from recorder.live import LinkOptions, delivery, lane, record
 from recorder.live.connection import Stamp
 from recorder.live.delivery import Delivery
 from recorder.live.pipeline import Pipeline
@@ -182,7 +182,7 @@ def test_a_second_episode_is_told_apart_and_waits_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Saving the live state costs the event loop: not again at once, however fast the handler."""
-    monkeypatch.setattr(delivery, "_RESUME_SPACING", 3_600 * S)
+    monkeypatch.setattr(lane, "_RESUME_SPACING", 3_600 * S)
     gate = Gate()
     shell = Offerer(gate, queue_bytes=5_000)
     seq = 0
@@ -206,7 +206,7 @@ def test_a_second_episode_is_told_apart_and_waits_its_turn(
     before = shell.delivery.lost
     shell.offer(frame(seq))
     assert shell.delivery.lost == before + 1, "the hour is not over"
-    monkeypatch.setattr(shell.delivery, "_resume_from", 0)
+    monkeypatch.setattr(shell.delivery.lane, "_resume_from", 0)
     shell.offer(frame(seq + 1))
     shell.delivery.wait()
     told = [event for event in gate.seen if isinstance(event, Lost)]

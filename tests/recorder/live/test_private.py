@@ -21,7 +21,7 @@ from recorder.errors import AuthError, CredentialsError, ExitCode, UrlError, Usa
 from recorder.event import ConnectionState, LoggedIn
 from recorder.frame import Kind
 from recorder.live import LinkOptions, record
-from recorder.live.endpoints import _clock_words
+from recorder.live.failures import _clock_words
 from recorder.okx.auth import Credentials, judge, sign
 from recorder.okx.faults import AnyFault, CloseWith, LoginError, Scenario
 from tests.venue.feeds import QuietFeed

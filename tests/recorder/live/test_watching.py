@@ -97,7 +97,7 @@ async def test_leaving_the_loop_closes_the_socket(venue_of: VenueOf) -> None:
 async def test_a_slow_loop_makes_the_venue_wait_and_misses_nothing(
     venue_of: VenueOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "_WAITING_BYTES_MAX", 100_000)
+    monkeypatch.setattr(watching, "STREAM_BYTES", 100_000)
     total, sent = 20_000, 0
 
     async def script(socket: Any) -> None:
@@ -115,7 +115,7 @@ async def test_a_slow_loop_makes_the_venue_wait_and_misses_nothing(
                 continue
             if len(ids) % 50 == 0:  # others run: frames pile up as far as they may
                 await asyncio.sleep(0.001)
-            most = max(most, watched._waiting.bytes)
+            most = max(most, watched._stream.waiting_bytes)
             ids.append(int(event.trade_id))
     assert ids == list(range(total))
     # The limit, and at most one read of the socket beyond it.
