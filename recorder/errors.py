@@ -51,7 +51,7 @@ what goes wrong, what it becomes, whether it is tried again, and how the command
     rate limit    | HTTP 429                  | ConnectFailed    | later, within the limits   | -
     API           | some arguments refused    | VenueError       | no, but for 64007          | 3
     API           | every argument refused    | VenueRefused     | no                         | 5
-    API           | one of `Client.subscribe` | VenueRefused     | no, but the client goes on | -
+    API           | one of `Client.subscribe` | VenueRefused     | no, but the client goes on | 5
     API           | 64008: an upgrade         | Notice           | on a second socket, before | -
     serialisation | a request to be sent      | UsageError       | no                         | 2
     serialisation | bytes read back from disk | Damage           | no: recorder recover       | 1
