@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from recorder.capture.sealing.process import SealerProcess
+from tests import nursery
 
 pytest_plugins = ["tests.deadline"]
 
@@ -27,6 +31,21 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_sealers() -> Iterator[None]:
+    """Recorders in a process of the tests fork their sealers: their imports cost a third of all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SealerProcess, "_start", nursery.start)
+        yield
+    nursery.NURSERY.close()
+
+
+@pytest.fixture
+def real_sealers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealers are started as a user's recorder starts them."""
+    monkeypatch.setattr(nursery.NURSERY, "is_open", False)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.clock import utc_date
 from recorder.errors import InternalError, RecorderError
 
+pytestmark = pytest.mark.usefixtures("real_sealers")
+
 PATIENCE_S = 30
 
 
