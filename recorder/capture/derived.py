@@ -60,17 +60,39 @@ def remove_tables(root: Path, is_gone: Callable[[int], bool]) -> int:
 
     A query that has one open reads on; one that comes later asks the frames.
     """
-    freed = 0
-    for _, _, segment, path in list_parts(root):
-        if is_gone(segment):
-            with suppress(FileNotFoundError):
-                size = path.stat().st_size
-                path.unlink()
-                freed += size
+    parts = (path for _, _, segment, path in list_parts(root) if is_gone(segment))
+    freed = sum(map(_remove, parts))
     for folder, date in _days(root):
         with suppress(OSError):  # not empty
             (root / TABLES_DIR / folder / date).rmdir()
     return freed
+
+
+def remove_tables_before(root: Path, date: str, segment: int) -> None:
+    """Remove the tables of the segments before one, which lies in `frames/<date>`.
+
+    Later days are not looked at: there are files by the thousand.
+    """
+    for folder, day in _days(root):
+        if day > date:
+            continue
+        place = root / TABLES_DIR / folder / day
+        for name in _names(place):
+            match = _PART_NAME.fullmatch(name)
+            if match and int(match.group(1)) < segment:
+                _remove(place / name)
+        if day < date:
+            with suppress(OSError):
+                place.rmdir()
+
+
+def _remove(path: Path) -> int:
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return size
 
 
 def tables_bytes(root: Path) -> int:

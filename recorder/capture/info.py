@@ -7,12 +7,14 @@ check that the metadata is true: that is `verify`.
 from __future__ import annotations
 
 from bisect import bisect_left
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from recorder.capture.block import Selection
 from recorder.capture.checkpoint import interpreter_before
+from recorder.capture.derived import tables_bytes
 from recorder.capture.digest import (
     BLOCK_SHIFT,
     BlockDigest,
@@ -55,7 +57,8 @@ class CaptureInfo(msgspec.Struct, kw_only=True):
         start, end: `ts_recv` of the first and last frame, ns; None in an empty capture.
         segments: sealed files. lost: sum of the known counts of `lost_rows`.
         input_digest: docs/format.md, "Digests"; None where a segment could not be read.
-        raw_bytes: payloads; disk_bytes: sealed files, journal_bytes, checkpoint_bytes likewise.
+        raw_bytes: payloads; disk_bytes: sealed files, journal_bytes, checkpoint_bytes likewise;
+            table_bytes: derived tables, which are no part of the capture and of no digest.
         event_digests: what recorders said about the events they delivered, a run each.
         recording: a writer holds the lock. torn_tail: a recorder died; not recovered yet.
         expired: what retention let go of before the first frame; None where it never did.
@@ -87,6 +90,7 @@ class CaptureInfo(msgspec.Struct, kw_only=True):
     disk_bytes: int = 0
     journal_bytes: int = 0
     checkpoint_bytes: int = 0
+    table_bytes: int = 0
     event_digests: list[dict[str, int | str]] = msgspec.field(default_factory=list)
     recording: bool = False
     torn_tail: bool = False
@@ -225,6 +229,8 @@ def _info(capture: Capture, snapshot: Snapshot) -> CaptureInfo:
         total.add_segment(reader.meta)
     info.journal_bytes = sum(source.size for source in snapshot.journals)
     info.checkpoint_bytes = _size(snapshot.root / "checkpoints")
+    if isinstance(snapshot.root, Path):
+        info.table_bytes = tables_bytes(snapshot.root)
     info.input_digest = _tail(capture, snapshot, total, report)
     info.channels = total.channels()
     info.torn_tail = report.torn_tail

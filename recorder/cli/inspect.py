@@ -200,6 +200,8 @@ def _print_info(info: CaptureInfo) -> None:
         ("checkpoints", size_text(info.checkpoint_bytes)),
         ("digest", info.input_digest or "unknown: a segment cannot be read"),
     ]
+    if info.table_bytes:
+        rows.insert(-1, ("tables", f"{size_text(info.table_bytes)}, made from the rest"))
     if info.origin is not None:
         rows.insert(2, ("made by", _origin(info.origin)))
     if info.expired is not None:

@@ -260,6 +260,11 @@ sink_options = together(
         help="timescale:postgresql://USER@HOST/DB, redis://HOST:6379/0 or module:MODULE:NAME, with "
         "options behind ?, see docs/sinks.md; again for more. What is down catches up.",
     ),
+    _sink(
+        "--tables", is_flag=True, default=None,
+        help="Make derived tables of what is sealed, for quick queries: `replay tables --follow`, "
+        "in a process of its own.",
+    ),
 )  # fmt: skip
 """Databases and the like."""
 

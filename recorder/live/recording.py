@@ -31,6 +31,7 @@ from recorder.live.report import Progress, RecordReport, refusal_row
 from recorder.live.resnapshot import RESNAPSHOT_HOURS
 from recorder.live.routing import route_to_endpoints
 from recorder.live.sink_processes import SinkProcesses, SinkReport, checked
+from recorder.live.tables_process import TablesProcess
 from recorder.okx.auth import Credentials
 from recorder.okx.hosts import hosts_at, hosts_of
 from recorder.okx.subscription import Subscription, parse_subscription
@@ -60,6 +61,7 @@ async def record(
     note: str | None = None,
     digest: bool = False,
     sinks: Sequence[str] = (),
+    tables: bool = False,
     on_event: object | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     notify: Callable[[str], None] = lambda _: None,
@@ -88,6 +90,7 @@ async def record(
         digest: hash the events as delivered, for comparison with a replay.
         sinks: addresses of databases, caches and the like that events go to as well; see
             docs/sinks.md. Each has a process of its own, which can neither end nor slow it.
+        tables: make derived tables of what is sealed, in a process of its own (docs/sql.md).
         on_event: a handler `(event, context)` or an object with `on_event`, called in a thread of
             its own. It cannot end the recording by raising, nor slow it down: what it is too slow
             for it misses, and is told so by a `Lost`. To end the recording it calls
@@ -153,6 +156,7 @@ async def record(
         "retain_bytes": writer_options.retain_bytes,
         "append": append,
         "sinks": [masked(item) for item in sinks],
+        "tables": tables,
     }
     # In a thread: continuing a capture may have to recover it first.
     writer = await asyncio.to_thread(
@@ -160,6 +164,7 @@ async def record(
     )
     notify(f"disk: {writer.forecast}")
     pipeline, outputs = None, SinkProcesses(os.fspath(out), ())
+    deriving = TablesProcess(os.fspath(out), is_wanted=tables)
     try:
         if private:  # also one that was begun without a login
             await asyncio.to_thread(Path(out).chmod, 0o700)
@@ -182,7 +187,7 @@ async def record(
             rest=rest,
             options=options,
             notify=notify,
-            on_progress=outputs.telling(notify, on_progress),
+            on_progress=deriving.telling(notify, outputs.telling(notify, on_progress)),
             queued_bytes=lambda: writer.queued_bytes,
             set_status=lambda status: writer.set_status(
                 {**status, **outputs.status(writer.written_seq)}
@@ -201,12 +206,16 @@ async def record(
         )
         await asyncio.to_thread(outputs.finish)
         outputs.tell(notify)
+        await asyncio.to_thread(deriving.finish)
+        deriving.tell(notify)
         raise
     seconds = client.seconds
     closed = await asyncio.to_thread(pipeline.close)
     pipeline.tell()
     of_sinks = await asyncio.to_thread(outputs.finish)
     outputs.tell(notify)
+    await asyncio.to_thread(deriving.finish)
+    deriving.tell(notify)
     return _report(pipeline, client, closed, seconds, of_sinks)
 
 

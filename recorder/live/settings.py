@@ -126,6 +126,7 @@ SETTINGS: dict[str, Setting] = {
     "retain_bytes": _SIZE_ABOVE_ZERO,
     "digest": _FLAG,
     "sink": _TEXTS,
+    "tables": _FLAG,
 }
 """Every setting, in the order of the options; the option of `segment_bytes` is --segment-bytes."""
 

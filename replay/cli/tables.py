@@ -5,6 +5,7 @@ Responsible for the options and for what a person sees. Refuses to make any: `re
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -66,6 +67,8 @@ def tables_command(
         freed = remove_tables(root, lambda _segment: True)
         say(f"removed {freed:,} bytes of tables")
         return ExitCode.DONE
+    if follow:
+        os.nice(10)  # it works beside a recorder
     started = time.perf_counter()
     with _stopping() as stop, _progress(capture) as show:
         report = make_tables(

@@ -141,10 +141,10 @@ def make_tables(
             making = _Making(capture, root, names, count, should_stop, progress)
             making.run(follow=follow)
             return making.report
-    except PermissionError as error:
+    except OSError as error:
         raise RecorderError(
-            f"expected to write the tables of {root}, but the system said {error.strerror}; make "
-            f"them where you may write, or query without them"
+            f"expected to write the tables of {root}, but the system said "
+            f"{error.strerror or error}; put that right, or query without them"
         ) from error
 
 

@@ -7,17 +7,33 @@ that were joined or have expired; and the bytes read, counted.
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pyarrow.parquet as pq
 import pytest
 from invented_session import Invented, write_capture
 
 from recorder.capture.derived import list_parts
+from recorder.capture.expiry.retention import expire
 from recorder.capture.reader import Capture
+from recorder.capture.reading.hold import only_one
+from recorder.capture.reshape.compact import compact
+from recorder.capture.reshape.slice import slice_capture
+from recorder.capture.segment import SegmentReader
+from recorder.capture.verify import verify
+from recorder.capture.writer import CaptureWriter, WriterOptions
+from recorder.errors import RecorderError, UsageError
+from recorder.okx.parser import PARSER_VERSION
 from replay.derived import index as index_module
 from replay.derived.building import build_tables
 from replay.derived.making import make_tables
@@ -181,3 +197,164 @@ def test_tables_of_another_version_are_not_used(
     monkeypatch.setattr(index_module, "_layouts", {})
     assert answers(copy, ["trades"])["trades"] == truth["trades"]
     assert seen.last.tables.reads.rows == 0
+
+
+# --- what happens to a capture that has tables ---------------------------------------------
+
+
+def test_of_a_live_capture_the_last_part_comes_from_the_journal(tmp_path: Path, seen: Seen) -> None:
+    frames = Invented(900).frames
+    path = tmp_path / "live"
+    with CaptureWriter(path, options=WriterOptions(segment_seconds=2)) as writer:
+        writer.write(frames[:800])
+        writer.flush()
+        await_sealed(path, 1)
+        before = answers(path)
+        (path / "tables").mkdir()
+        build_here(path)
+        assert answers(path) == before
+        extent = seen.last
+        assert extent.tables.reads.rows > 0
+        assert extent.gaps, "something was still in a journal"
+        writer.write(frames[800:])
+    assert answers(path)["trades"][: len(before["trades"])] == before["trades"]
+
+
+def await_sealed(path: Path, count: int) -> None:
+    """Wait until so many segments are sealed."""
+    for _ in range(6_000):
+        if len(Capture(path).snapshot().sealed) >= count:
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("nothing was sealed within a minute")
+
+
+def test_the_command_follows_a_recorder_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "live"
+    frames = Invented(600).frames
+    writer = CaptureWriter(path, options=WriterOptions(segment_seconds=2))
+    command = [sys.executable, "-m", "replay", "tables", str(path), "--follow", "--json"]
+    process = subprocess.Popen([*command, "--workers", "1"], stdout=subprocess.PIPE)
+    try:
+        writer.write(frames[:300])
+        writer.flush()
+        await_sealed(path, 1)
+        writer.write(frames[300:])
+        writer.close()
+        output, _ = process.communicate(timeout=120)
+    finally:
+        writer.close()
+        process.kill()
+        process.wait(timeout=60)
+    assert process.returncode == 0
+    report = json.loads(output)
+    sealed = Capture(path).snapshot().sealed
+    assert report["built"] == report["segments"] == len(sealed) > 1
+    again = make_tables(path)
+    assert (again.built, again.fresh) == (0, len(sealed))
+
+
+def test_joined_segments_get_tables_of_their_own(copy: Path, truth: Rows, seen: Seen) -> None:
+    before = {path for *_, path in list_parts(copy)}
+    report = compact(copy, clock=time.time_ns, sleep=lambda _: None, grace_s=0, wait=False)
+    assert report.joined
+    assert answers(copy, ["trades", "bbo"]) == {view: truth[view] for view in ("trades", "bbo")}
+    assert seen.last.tables.reads.rows == 0, "no table is of the joined file"
+    made = make_tables(copy, workers=1)
+    assert made.built == len(Capture(copy).snapshot().sealed) < len(before)
+    assert made.removed_bytes > 0
+    numbers = {source.segment for source in Capture(copy).snapshot().sealed}
+    assert {segment for _, _, segment, _ in list_parts(copy)} == numbers
+    assert answers(copy) == truth
+    assert seen.last.tables.reads.rows == sum(map(len, truth.values()))
+
+
+def test_tables_go_with_the_segments_that_expire(copy: Path) -> None:
+    sealed = Capture(copy).snapshot().sealed
+    size = sum((copy / source.path).stat().st_size for source in sealed)
+    now = time.time_ns()
+    assert expire(copy, max_bytes=size // 2, now_ns=now, grace_s=0)
+    expire(copy, max_bytes=size // 2, now_ns=now + 1, grace_s=0)
+    kept = Capture(copy).snapshot().sealed
+    assert 0 < len(kept) < len(sealed)
+    assert {segment for _, _, segment, _ in list_parts(copy)} == {s.segment for s in kept}
+    without = Path(shutil.copytree(copy, copy.parent / "without"))
+    shutil.rmtree(without / "tables")
+    assert answers(copy) == answers(without)
+
+
+def test_tables_are_no_part_of_a_capture(plain: Path, copy: Path, tmp_path: Path) -> None:
+    bare, dressed = Capture(plain).info(), Capture(copy).info()
+    assert dressed.table_bytes > 0 == bare.table_bytes
+    same = {"path": "", "table_bytes": 0}
+    assert msgspec.structs.replace(bare, **same) == msgspec.structs.replace(dressed, **same)
+    assert verify(copy).ok
+    slice_capture(copy, tmp_path / "cut", start=bare.start)
+    assert not (tmp_path / "cut" / "tables").exists()
+
+
+# --- making ----------------------------------------------------------------------------------
+
+
+def test_views_are_added_to_those_that_are_there(plain: Path, tmp_path: Path, truth: Rows) -> None:
+    path = Path(shutil.copytree(plain, tmp_path / "some"))
+    report = make_tables(path, views=["trades"], workers=1)
+    assert list(report.views) == ["trades"]
+    assert report.rows == len(truth["trades"])
+    report = make_tables(path, views=["trades", "quotes"], workers=1)
+    assert list(report.views) == ["quotes"]
+    assert make_tables(path, views=["quotes", "trades"], workers=1).built == 0
+    assert answers(path, VIEWS_LOOKED_AT) == {view: truth[view] for view in VIEWS_LOOKED_AT}
+    with pytest.raises(UsageError, match="expected a view"):
+        make_tables(path, views=["prices"])
+
+
+def test_what_is_damaged_or_deleted_is_made_anew(copy: Path, truth: Rows, seen: Seen) -> None:
+    parts = list(list_parts(copy))
+    next(path for folder, _, _, path in parts if folder == "trades").unlink()
+    index = next(path for folder, _, _, path in parts if folder == "index")
+    index.write_bytes(index.read_bytes().replace(b"trades", b"tirade"))
+    left = index.parent.parent.parent / "trades" / index.parent.name / "000099.parquet.tmp"
+    left.write_bytes(b"a process was killed here")
+    assert make_tables(copy, workers=1).built in (1, 2)
+    assert not left.exists()
+    assert answers(copy, ["trades"])["trades"] == truth["trades"]
+    assert seen.last.tables.reads.refused == 0
+
+
+def test_a_damaged_segment_gets_no_table(plain: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(plain, tmp_path / "damaged"))
+    source = Capture(path).snapshot().sealed[1]
+    content = (path / source.path).read_bytes()
+    (path / source.path).write_bytes(content[:200] + bytes([content[200] ^ 1]) + content[201:])
+    report = make_tables(path, workers=1)
+    assert report.exit_code == 1
+    assert [skipped.segment for skipped in report.skipped] == [source.segment]
+    assert source.segment not in {segment for _, _, segment, _ in list_parts(path)}
+
+
+def test_only_one_process_makes_tables(copy: Path) -> None:
+    with only_one(copy / "tables", "test"), pytest.raises(UsageError, match="one is at work"):
+        make_tables(copy)
+
+
+def test_a_full_disk_and_a_file_in_the_way_are_said(plain: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(plain, tmp_path / "way"))
+    (path / "tables").write_text("not a folder")
+    with pytest.raises(RecorderError, match="expected to write the tables"):
+        make_tables(path)
+
+
+def test_every_file_says_what_it_is_made_of(made: Path) -> None:
+    for folder, _date, segment, path in list_parts(made):
+        if folder == "index":
+            continue
+        facts = json.loads(pq.read_metadata(path).metadata[b"recorder-table"])
+        source = next(s for s in Capture(made).snapshot().sealed if s.segment == segment)
+        assert (facts["view"], facts["segment_hash"]) == (folder, source.hash16)
+        assert facts["parser"] == str(PARSER_VERSION)
+        assert facts["layout"] == index_module.layout_of(VIEWS[folder])
+        meta = SegmentReader(made, source.path, segment).meta
+        assert facts["checkpoint"] == meta.checkpoint
+        table = pq.read_table(path)
+        assert table.column_names == VIEWS[folder].schema.names

@@ -20,6 +20,7 @@ import msgspec
 
 from recorder.capture import layout
 from recorder.capture.checkpoint import read_checkpoint
+from recorder.capture.derived import remove_tables_before
 from recorder.capture.digest import digest_of
 from recorder.capture.expiry.age import ages
 from recorder.capture.expiry.mark import Mark, Waiting, read_mark, write_mark
@@ -311,6 +312,7 @@ class _Retention:
         if not self._current or not self._mark.first_seq:
             return
         kept = self._current[0].path.split("/")[1]
+        remove_tables_before(self._root, kept, self._current[0].segment)
         for day in layout.list_days(self._root):
             if day < kept:
                 try:
