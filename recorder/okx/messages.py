@@ -167,6 +167,20 @@ class PriceCandleRow(Struct, Generic[N], gc=False, array_like=True, forbid_unkno
     confirm: Literal["0", "1"] | None
 
 
+class PriceCandleRow2022(Struct, Generic[N], gc=False, array_like=True, forbid_unknown_fields=True):
+    """`mark-price-candle*` and `index-candle*` of 2022: five columns."""
+
+    ts: Milliseconds
+    open: N | None
+    high: N | None
+    low: N | None
+    close: N | None
+
+    @property
+    def confirm(self) -> None:
+        """Not sent then."""
+
+
 class MarkPriceRow(Struct, Generic[N], gc=False, rename="camel"):
     """`mark-price`."""
 

@@ -15,8 +15,18 @@ from typing import Any
 import recorder.book
 import recorder.okx
 
-Arc = tuple[CodeType, int, int]
-"""A function, and two of its lines that ran one after the other; 0 is its begin or end."""
+Arc = tuple[int, int, int]
+"""A function (see `function_of`) and two of its lines that ran one after the other; 0 is its begin
+or end."""
+
+_numbers: dict[CodeType, int] = {}
+_functions: list[CodeType] = []
+
+
+def function_of(arc: Arc) -> CodeType:
+    """Return the function that an arc is of."""
+    return _functions[arc[0]]
+
 
 _FOLDERS = (*recorder.okx.__path__, *recorder.book.__path__)
 
@@ -30,7 +40,9 @@ class Watch:
 
     def __init__(self) -> None:
         self.arcs: dict[Arc, None] = {}
-        self._ours: dict[CodeType, bool] = {}
+        # By identity: hashing a function takes longer than running a line of it. It is kept
+        # beside its number, so that no other can get the same identity.
+        self._ours: dict[int, tuple[int, CodeType]] = {}
 
     def run(self, function: Callable[[Any], Any], argument: Any) -> Any:
         """Call a function of one argument and note its arcs."""
@@ -44,20 +56,32 @@ class Watch:
 
     def _enter(self, frame: FrameType, event: str, _: Any) -> Any:
         code = frame.f_code
-        is_ours = self._ours.get(code)
-        if is_ours is None:
-            is_ours = self._ours[code] = code.co_filename.startswith(_FOLDERS)
-        if not is_ours:
+        known = self._ours.get(id(code))
+        if known is None:
+            known = self._ours[id(code)] = (_number_of(code), code)
+        function = known[0]
+        if function < 0:
             return None
         last, arcs = 0, self.arcs
 
         def line(frame: FrameType, event: str, _: Any) -> Any:
             nonlocal last
             if event == "line":
-                arcs[code, last, frame.f_lineno] = None
-                last = frame.f_lineno
+                now = frame.f_lineno
+                arcs[function, last, now] = None
+                last = now
             elif event == "return":
-                arcs[code, last, 0] = None
+                arcs[function, last, 0] = None
             return line
 
         return line
+
+
+def _number_of(code: CodeType) -> int:
+    """Return the number of a function of ours, -1 for any other."""
+    if not code.co_filename.startswith(_FOLDERS):
+        return -1
+    number = _numbers.setdefault(code, len(_functions))
+    if number == len(_functions):
+        _functions.append(code)
+    return number

@@ -29,6 +29,7 @@ from recorder.okx.interpreter import Interpreter
 from recorder.okx.pushes import INCREMENTAL_BOOKS
 from recorder.okx.route import route
 from recorder.okx.spreads import INCREMENTAL_SPREAD_BOOK
+from replay.regression.branches import function_of
 from replay.regression.coverage import CoverageCount, Item, Observer, count, covered_by
 from replay.regression.redaction import Redaction
 
@@ -149,8 +150,8 @@ def _name(item: Item) -> str:
     *words, last = item
     if isinstance(last, str):
         return " ".join((*map(str, words), last))
-    code, begin, end = last
-    return f"branch {code.co_qualname}: line {begin} to {end}"
+    _, begin, end = last
+    return f"branch {function_of(last).co_qualname}: line {begin} to {end}"
 
 
 class _Distilling:

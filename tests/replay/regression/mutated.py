@@ -9,6 +9,7 @@ against the expectation in the capture, and against one that holds figures only.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
@@ -29,9 +30,15 @@ def main() -> None:
     capture, figures = sys.argv[1:]
     import msgspec
 
-    for module, old, new in msgspec.json.decode(sys.stdin.buffer.read()):
+    mutations = msgspec.json.decode(sys.stdin.buffer.read())
+    for module, _, _ in mutations:
+        import_module(module)
+    # What the mutated modules themselves need does not change; all the rest is imported anew.
+    kept = {name for name in sys.modules if name not in {module for module, _, _ in mutations}}
+    for module, old, new in mutations:
         for name in [name for name in sys.modules if name.split(".")[0] in ("recorder", "replay")]:
-            del sys.modules[name]
+            if name not in kept:
+                del sys.modules[name]
         mutate(module, old, new)
         from replay.regression.checking import check
 

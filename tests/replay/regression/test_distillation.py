@@ -65,7 +65,7 @@ def types_of(capture: Path) -> set[type[Event]]:
 def test_an_invented_session_keeps_everything(tmp_path: Path) -> None:
     session = Invented(400, seed=2)
     source = write_capture(tmp_path / "whole", session.frames)
-    report = distill(source, tmp_path / "small", effort=2_000)
+    report = distill(source, tmp_path / "small", effort=1_500)
     assert report.is_complete
     assert report.added == []
     assert report.covered == report.of
@@ -104,7 +104,7 @@ def test_a_real_session_keeps_everything_in_a_small_share(
 ) -> None:
     source, small = tmp_path / "whole", tmp_path / "small"
     import_sessions([real_traffic / "sessions" / f"{name}.jsonl"], source)
-    report = distill(source, small, effort=1_200)
+    report = distill(source, small, effort=600)
     assert report.covered == report.of
     assert (report.missing, report.added) == ([], [])
     assert report.frames <= share * report.of_frames

@@ -101,7 +101,7 @@ def add_legacy_book(session: Invented) -> None:
 
 @pytest.fixture(scope="module")
 def session() -> Invented:
-    made = Invented(700, seed=5)
+    made = Invented(350, seed=5)
     add_legacy_book(made)
     return made
 

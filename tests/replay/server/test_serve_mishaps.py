@@ -41,13 +41,14 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def mishaps(tmp_path: Path) -> Path:
-    with CaptureWriter(tmp_path / "mishaps") as writer:
+@pytest.fixture(scope="module")
+def mishaps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mishaps") / "capture"
+    with CaptureWriter(path) as writer:
         for seq, (kind, connection, payload) in enumerate(ROWS):
             at = START + seq * 1_000_000
             writer.write([Frame(seq, at, at, connection, kind, payload)])
-    return tmp_path / "mishaps"
+    return path
 
 
 async def subscribe(socket: ClientConnection, *arguments: dict[str, Any]) -> None:
