@@ -138,6 +138,19 @@ what_options = together(
 )  # fmt: skip
 """What to subscribe to."""
 
+shard_options = together(
+    _what(
+        "--shard", metavar="N/COUNT",
+        help="Record only part N of COUNT: several recorders divide one list, by instrument "
+        "family; docs/client.md#shards.",
+    ),
+    _what(
+        "--dry-run", is_flag=True,
+        help="Print what would be subscribed to, patterns looked up, and do nothing else.",
+    ),
+)  # fmt: skip
+"""Which part of it."""
+
 venue_options = together(
     _venue(
         "--region", type=click.Choice(REGIONS), default="global", show_default=True,

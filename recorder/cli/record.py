@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from recorder.cli.dry_run import list_subscriptions
 from recorder.cli.ending import named_as_options, stopped_by_signals
 from recorder.cli.options import (
     SectionedCommand,
@@ -23,6 +24,7 @@ from recorder.cli.options import (
     end_options,
     json_option,
     rest_options,
+    shard_options,
     sink_options,
     socket_options,
     venue_options,
@@ -43,12 +45,13 @@ vain is what the handlers keep: with the default (700, 10, 10) retained events c
 times as much per frame, with these nearly nothing; reference counting still frees the rest at once.
 """
 
-_TALK_ONLY = ("config", "print_config", "as_json")
+_TALK_ONLY = ("config", "print_config", "as_json", "dry_run")
 
 
 @click.command(name="record", cls=SectionedCommand)
 @click.argument("out", type=click.Path(), required=False)
 @what_options
+@shard_options
 @venue_options
 @rest_options
 @end_options
@@ -82,6 +85,8 @@ def record_command(ctx: click.Context, /, **options: Any) -> ExitCode:
         return ExitCode.DONE
     with named_as_options():
         arguments = record_arguments(settings)
+    if talk["dry_run"]:
+        return list_subscriptions(arguments, as_json=bool(talk["as_json"]))
     gc.set_threshold(*GC_THRESHOLDS)
     line = ProgressLine(sys.stderr)
 

@@ -34,6 +34,7 @@ from recorder.live.sink_processes import SinkProcesses, SinkReport, checked
 from recorder.live.tables_process import TablesProcess
 from recorder.okx.auth import Credentials
 from recorder.okx.hosts import hosts_at, hosts_of
+from recorder.okx.shards import parse_shard
 from recorder.okx.subscription import Subscription, parse_subscription
 from recorder.sinks.addresses import masked
 from recorder.strategy import adapt
@@ -63,6 +64,8 @@ async def record(
     sinks: Sequence[str] = (),
     tables: bool = False,
     on_event: object | None = None,
+    strategy: object | None = None,
+    shard: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     notify: Callable[[str], None] = lambda _: None,
     stop: asyncio.Event | None = None,
@@ -95,6 +98,9 @@ async def record(
             its own. It cannot end the recording by raising, nor slow it down: what it is too slow
             for it misses, and is told so by a `Lost`. To end the recording it calls
             `loop.call_soon_threadsafe(stop.set)`.
+        strategy: a strategy, as `replay play` takes it (`recorder.strategy`): called as `on_event`
+            is, on the code path on which it is replayed, so a replay of the capture calls it alike.
+        shard: `2/5`: record only the second of five parts of the subscriptions; `okx.shards`.
         on_progress: called once a second. notify: called with warnings, one sentence each.
             Neither can end the recording by raising.
         stop: set it to end the recording; every frame received before the venue's close is stored.
@@ -128,9 +134,14 @@ async def record(
     writer_options = writer_options or WriterOptions()
     if private:
         writer_options = msgspec.structs.replace(writer_options, private=True)
-    handler = None if on_event is None else adapt(on_event)
+    handlers = [item for item in (on_event, strategy) if item is not None]
+    handler = None if not handlers else adapt(handlers if len(handlers) > 1 else handlers[0])
+    part = None if shard is None else parse_shard(shard)
     sinks = checked(sinks)
     wanted = await resolve(wanted, hosts, instruments_file=instruments_file)
+    if part is not None:
+        whole, wanted = len(wanted), part.of(wanted)
+        notify(f"shard {part}: {len(wanted)} of {whole} subscriptions")
     options: dict[str, Any] = {
         "subscriptions": [str(item) for item in wanted],
         "url": hosts.websocket,
@@ -155,6 +166,7 @@ async def record(
         "retain_days": writer_options.retain_days,
         "retain_bytes": writer_options.retain_bytes,
         "append": append,
+        "shard": shard,
         "sinks": [masked(item) for item in sinks],
         "tables": tables,
     }

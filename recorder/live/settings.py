@@ -100,6 +100,7 @@ SETTINGS: dict[str, Setting] = {
     "channel": _TEXTS,
     "instrument": _TEXTS,
     "instruments_file": _TEXT,
+    "shard": _TEXT,
     "private": _FLAG,
     "region": _one_of(REGIONS),
     "demo_trading": _FLAG,
