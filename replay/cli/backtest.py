@@ -6,8 +6,11 @@ Responsible for the options and for printing what came of it. Refuses to simulat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -98,6 +101,13 @@ from replay.cli.strategies import blamed_on_strategy, load
     metavar="N",
     help="Decides random latencies, and faults with a p.",
 )
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Write what came of it as one page: curves, fills, orders; needs no network.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 def backtest_command(
     paths: tuple[Path, ...],
@@ -118,6 +128,7 @@ def backtest_command(
     faults: tuple[str, ...],
     scenario: Path | None,
     seed: int,
+    page: Path | None,
     as_json: bool,  # noqa: FBT001 - a click flag
 ) -> ExitCode:
     """Let strategies trade on captures, at a simulated exchange.
@@ -135,11 +146,12 @@ def backtest_command(
         quiet_pipe(),
         blamed_on_strategy(),
         shown(captures, start, end, has_keys=False, follows=False) as show,
+        _tables(out, page) as tables,
     ):
         done = backtest(
             captures,
             [load(spec) for spec in strategies],
-            out=out,
+            out=tables,
             start=start,
             end=end,
             channels=wanted_channels,
@@ -156,15 +168,39 @@ def backtest_command(
             faults=wrong,
             on_progress=show,
         )
+        if page is not None and tables is not None:
+            _write_page(done.report, tables, page)
     report = done.report
     if as_json:
         print_json(report)
     else:
-        _print(report, done.seconds, out)
+        _print(report, done.seconds, out, page)
     for warning in report.warnings:
         say(f"warning: {warning}")
     say_problems(report.problems, lost_rows=report.lost_rows, torn_tail=report.torn_tail)
     return report.exit_code
+
+
+@contextmanager
+def _tables(out: Path | None, page: Path | None) -> Iterator[Path | None]:
+    """Give where the tables go: a page is made of them, also where nobody wants to keep them."""
+    if out is not None or page is None:
+        yield out
+        return
+    with TemporaryDirectory(prefix="backtest-") as folder:
+        yield Path(folder)
+
+
+def _write_page(report: BacktestReport, tables: Path, page: Path) -> None:
+    from replay.backtest.report.contents import write_page  # who wants none does not load it
+
+    try:
+        write_page(report, tables, page)
+    except OSError as error:
+        raise UsageError(
+            f"expected to write the report to {page}, the system said {error.strerror or error}; "
+            "give a --report that can be written"
+        ) from error
 
 
 def _cash(given: tuple[str, ...]) -> dict[str, str] | None:
@@ -178,7 +214,7 @@ def _cash(given: tuple[str, ...]) -> dict[str, str] | None:
     return found or None
 
 
-def _print(report: BacktestReport, seconds: float, out: Path | None) -> None:
+def _print(report: BacktestReport, seconds: float, out: Path | None, page: Path | None) -> None:
     if report.start is not None and report.end is not None:
         click.echo(
             f"{report.frames:,} frames, {report.events:,} events in {seconds:.2f} s: "
@@ -191,6 +227,8 @@ def _print(report: BacktestReport, seconds: float, out: Path | None) -> None:
     click.echo("")
     if out is not None:
         click.echo(f"results  {out}")
+    if page is not None:
+        click.echo(f"report   {page}")
     click.echo(f"digest   {report.digest}")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from replay.backtest.report.scales import number, time_label, time_ticks, value_ticks
-from replay.backtest.report.thinning import Point, thinned
+from replay.backtest.report.thinning import Point
 
 _WIDTH, _HEIGHT = 1000, 100
 
@@ -24,7 +24,7 @@ class Line:
     """One value over time.
 
     Attributes:
-        points: in order of time, ns since the Unix epoch.
+        points: in order of time, ns since the Unix epoch; no more than a picture needs.
         color: name of a color of the page: accent, bid, ask, muted …
         steps: the value holds until the next point (a position), rather than leading to it.
         filled: the space down to zero is tinted.
@@ -39,14 +39,21 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Dots, at a time and a value; at most `MARKS` of them are drawn, spread over the time."""
+    """Dots, at a time and a value.
+
+    Attributes:
+        points: `MARKS` at most.
+        count: how many there were, where not all are drawn.
+    """
 
     name: str
     points: Sequence[Point]
     color: str
+    count: int = 0
 
 
 MARKS = 1_500
+"""As many dots as a picture bears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class Chart:
 
 def time_chart(chart: Chart) -> str:
     """Return a chart as HTML; of nothing to show, the words that say so."""
-    lines = [(line, thinned(line.points)) for line in chart.lines if line.points]
+    lines = [(line, line.points) for line in chart.lines if line.points]
     values = [value for _, points in lines for _, value in points if math.isfinite(value)]
     values += [value for marks in chart.marks for _, value in marks.points]
     if not values:
@@ -211,10 +218,7 @@ def _line(frame: _Frame, line: Line, points: Sequence[Point]) -> str:
 
 
 def _dots(frame: _Frame, marks: Marks) -> str:
-    every = -(-len(marks.points) // MARKS) or 1
-    drawn = "".join(
-        f"M{frame.x(time):.2f} {frame.y(value):.2f}h0" for time, value in marks.points[::every]
-    )
+    drawn = "".join(f"M{frame.x(time):.2f} {frame.y(value):.2f}h0" for time, value in marks.points)
     return f'<path class="dots" style="stroke:var(--{marks.color})" d="{drawn}"/>'
 
 
@@ -239,7 +243,8 @@ def _legend(chart: Chart) -> str:
         return ""
     named = [(line.name, line.color, "stroke") for line in chart.lines]
     named += [
-        (f"{marks.name} ({len(marks.points):,})", marks.color, "dot") for marks in chart.marks
+        (f"{marks.name} ({marks.count or len(marks.points):,})", marks.color, "dot")
+        for marks in chart.marks
     ]
     return (
         '<p class="legend">'

@@ -42,7 +42,7 @@ class Traded:
 
     Attributes:
         mid: of its book, in quote currency, ns since the Unix epoch.
-        buys, sells: time and price of each fill.
+        buys, sells: time and price of fills, `MARKS` at most; buy_count, sell_count: of all.
         position: after each fill, in the venue's unit (contracts, or base currency for spot).
         position_unit: that unit.
     """
@@ -53,27 +53,25 @@ class Traded:
     sells: Sequence[Point]
     position: Sequence[Point]
     position_unit: str = ""
+    buy_count: int = 0
+    sell_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """All that is on the page.
+class Section:
+    """What one strategy came to.
 
     Attributes:
-        subtitle: capture and time, in words.
         span: first and last time, ns since the Unix epoch.
         currency: of equity and drawdown.
-        equity: cash and open positions at the mid price, over time.
+        equity: cash and open positions at their marks, over time.
         drawdown: equity less its highest so far, at most 0, over time.
-        latency_ms: from placing an order to its acknowledgement in the strategy's hands, ms.
+        latency_ms: from placing an order to its answer in the strategy's hands, ms.
         order_columns: names; those that begin with "<" stand to the left.
-        orders: rows as text, the oldest first.
-        facts: how it was run: name and value; a value in backquotes is set in a fixed width.
-        notes: what it takes for granted.
+        orders: rows as text, the oldest first, the last `ROWS` at most; order_count: of all.
     """
 
-    title: str
-    subtitle: str
+    strategy: str
     span: tuple[int, int]
     currency: str
     tiles: Sequence[Tile]
@@ -83,6 +81,22 @@ class Contents:
     latency_ms: Sequence[float]
     order_columns: Sequence[str]
     orders: Sequence[Sequence[str]]
+    order_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that is on the page.
+
+    Attributes:
+        subtitle: capture and time, in words.
+        facts: how it was run: name and value; a value in backquotes is set in a fixed width.
+        notes: what it takes for granted, and what its reader should know.
+    """
+
+    title: str
+    subtitle: str
+    sections: Sequence[Section]
     facts: Sequence[tuple[str, str]]
     notes: Sequence[str]
 
@@ -90,19 +104,7 @@ class Contents:
 def page(contents: Contents) -> str:
     """Return the whole page as HTML."""
     parts = [
-        _tiles(contents.tiles),
-        _over_time(contents),
-        *(_instrument(contents.span, traded) for traded in contents.traded),
-        '<div class="pair">',
-        histogram(
-            "Order to acknowledgement",
-            contents.latency_ms,
-            "ms",
-            note="From placing an order to its answer in the strategy's hands, in data time.",
-        ),
-        _facts(contents),
-        "</div>",
-        _orders(contents),
+        _section(section, is_named=len(contents.sections) > 1) for section in contents.sections
     ]
     read = files("replay.backtest.report")
     return (
@@ -111,9 +113,28 @@ def page(contents: Contents) -> str:
         '<meta name="color-scheme" content="light dark">'
         f"<title>{escape(contents.title)}</title><style>{(read / 'page.css').read_text()}</style>"
         f"</head><body><header><h1>{escape(contents.title)}</h1>"
-        f'<p class="when">{escape(contents.subtitle)}</p></header><main>{"".join(parts)}</main>'
+        f'<p class="when">{escape(contents.subtitle)}</p></header>'
+        f"<main>{''.join(parts)}{_facts(contents)}</main>"
         f"<script>{(read / 'page.js').read_text()}</script></body></html>\n"
     )
+
+
+def _section(section: Section, *, is_named: bool) -> str:
+    name = f'<h2 class="strategy">{escape(section.strategy)}</h2>' if is_named else ""
+    answered = histogram(
+        "Order to answer",
+        section.latency_ms,
+        "ms",
+        note="From sending an order to its first answer in the strategy's hands, in data time.",
+    )
+    parts = [
+        _tiles(section.tiles),
+        _over_time(section),
+        *(_instrument(section.span, traded) for traded in section.traded),
+        answered,
+        _orders(section),
+    ]
+    return name + "".join(parts)
 
 
 def _tiles(tiles: Sequence[Tile]) -> str:
@@ -129,21 +150,21 @@ def _tiles(tiles: Sequence[Tile]) -> str:
     )
 
 
-def _over_time(contents: Contents) -> str:
+def _over_time(section: Section) -> str:
     return time_chart(
         Chart(
             "Equity",
-            contents.span,
-            (Line("equity", contents.equity, "accent"),),
-            unit=contents.currency,
+            section.span,
+            (Line("equity", section.equity, "accent"),),
+            unit=section.currency,
             height=230,
         )
     ) + time_chart(
         Chart(
             "Drawdown",
-            contents.span,
-            (Line("below the highest so far", contents.drawdown, "ask", filled=True),),
-            unit=contents.currency,
+            section.span,
+            (Line("below the highest so far", section.drawdown, "ask", filled=True),),
+            unit=section.currency,
             height=110,
         )
     )
@@ -154,7 +175,10 @@ def _instrument(span: tuple[int, int], traded: Traded) -> str:
         f"{traded.instrument}: price and fills",
         span,
         (Line("mid", traded.mid, "muted"),),
-        (Marks("bought", traded.buys, "bid"), Marks("sold", traded.sells, "ask")),
+        (
+            Marks("bought", traded.buys, "bid", traded.buy_count),
+            Marks("sold", traded.sells, "ask", traded.sell_count),
+        ),
         height=250,
         legend=True,
     )
@@ -183,16 +207,15 @@ def _value(value: str) -> str:
     return escape(value)
 
 
-def _orders(contents: Contents) -> str:
+def _orders(section: Section) -> str:
     """Return the table of orders; the sides in their colors."""
-    if not contents.orders:
+    if not section.orders:
         return '<section class="card"><h2>Orders</h2><p class="none">None was placed.</p></section>'
-    left = [name.startswith("<") for name in contents.order_columns]
+    left = [name.startswith("<") for name in section.order_columns]
     head = "".join(
         f"<th{_left(side)}>{escape(name.removeprefix('<'))}</th>"
-        for name, side in zip(contents.order_columns, left, strict=True)
+        for name, side in zip(section.order_columns, left, strict=True)
     )
-    shown = contents.orders[-ROWS:]
     rows = "".join(
         "<tr>"
         + "".join(
@@ -200,10 +223,12 @@ def _orders(contents: Contents) -> str:
             for cell, side in zip(row, left, strict=True)
         )
         + "</tr>"
-        for row in shown
+        for row in section.orders
     )
-    hidden = len(contents.orders) - len(shown)
-    note = f'<p class="note">The last {ROWS} of {len(contents.orders):,}.</p>' if hidden else ""
+    shown = len(section.orders)
+    note = ""
+    if section.order_count > shown:
+        note = f'<p class="note">The last {shown:,} of {section.order_count:,}.</p>'
     return (
         f'<section class="card long"><h2>Orders</h2>{note}<div class="scroll"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>"

@@ -1,12 +1,13 @@
 """Series thinned for a picture: what an eye could see of them, no more.
 
 Responsible for keeping the shape: of each stretch as wide as a pixel the first, the lowest, the
-highest and the last point. Refuses to average: a spike of one point stays a spike.
+highest and the last point; and for doing it as the points come, so that a series of any length
+needs the same memory. Refuses to average: a spike of one point stays a spike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TypeAlias
 
 Point: TypeAlias = tuple[int, float]
@@ -16,33 +17,56 @@ STRETCHES = 600
 """Stretches a series is cut into; at most four points are kept of each."""
 
 
-def thinned(points: Sequence[Point], stretches: int = STRETCHES) -> list[Point]:
-    """Return at most four points of each stretch of time, in order.
+class Thinning:
+    """One series, thinned as it comes.
 
     Args:
-        points: in order of time.
-        stretches: equal parts of the time from the first point to the last.
+        span: first and last time of the picture, ns.
+        stretches: equal parts of that time.
     """
-    if len(points) <= 4 * stretches:
-        return list(points)
-    first, last = points[0][0], points[-1][0]
-    width = max(last - first, 1)
-    kept: list[Point] = []
-    begin = 0
-    for stretch in range(stretches):
-        end = begin
-        limit = first + width * (stretch + 1) // stretches
-        while end < len(points) and (points[end][0] < limit or stretch == stretches - 1):
-            end += 1
-        if end > begin:
-            kept += _corners(points, begin, end)
-        begin = end
-    return kept
+
+    def __init__(self, span: tuple[int, int], stretches: int = STRETCHES) -> None:
+        self._first, self._width = span[0], max(span[1] - span[0], 1)
+        self._stretches = stretches
+        self._kept: list[Point] = []
+        self._count = 0
+        self._stretch = -1
+        self._open: list[tuple[int, Point]] = []
+        """First, lowest, highest and last of the stretch in hand, each with its number."""
+
+    def add(self, point: Point) -> None:
+        """Take the next point; times never fall."""
+        stretch = (point[0] - self._first) * self._stretches // self._width
+        numbered = (self._count, point)
+        self._count += 1
+        if stretch != self._stretch:
+            self._close()
+            self._stretch = stretch
+            self._open = [numbered] * 4
+            return
+        corners = self._open
+        if point[1] < corners[1][1][1]:
+            corners[1] = numbered
+        if point[1] > corners[2][1][1]:
+            corners[2] = numbered
+        corners[3] = numbered
+
+    def points(self) -> list[Point]:
+        """Return what is kept, in order of time."""
+        self._close()
+        return self._kept
+
+    def _close(self) -> None:
+        self._kept += [point for _, point in sorted(dict.fromkeys(self._open))]
+        self._open = []
+        self._stretch = -1
 
 
-def _corners(points: Sequence[Point], begin: int, end: int) -> list[Point]:
-    """Return first, lowest, highest and last of a stretch, each once, in order of time."""
-    within = range(begin, end)
-    lowest = min(within, key=lambda index: points[index][1])
-    highest = max(within, key=lambda index: points[index][1])
-    return [points[index] for index in sorted({begin, lowest, highest, end - 1})]
+def thinned(
+    points: Iterable[Point], span: tuple[int, int], stretches: int = STRETCHES
+) -> list[Point]:
+    """Return at most four points of each stretch of time, in order."""
+    thinning = Thinning(span, stretches)
+    for point in points:
+        thinning.add(point)
+    return thinning.points()
