@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 PURE = (
-    "recorder/errors.py", "recorder/clock.py", "recorder/frame.py", "recorder/book.py",
+    "recorder/errors.py", "recorder/clock.py", "recorder/frame.py", "recorder/book",
     "recorder/strategy.py", "recorder/timers.py", "recorder/event", "recorder/okx",
     "recorder/capture/digest.py", "recorder/capture/sealing/tally.py", "recorder/capture/batch.py",
     "recorder/capture/block.py", "recorder/capture/journal/roll.py",
