@@ -193,14 +193,14 @@ MACROS = (
         "the times in which an argument was not received, or not wholly: since and until in ns of "
         "ts_recv, cause: what ended the time before (begin: nothing did)",
         """
-        SELECT {of c}c.channel, c.subject, h.hole.since, h.hole.until,
+        SELECT {of h}h.channel, h.subject, h.hole.since, h.hole.until,
                (h.hole.until - h.hole.since) / 1e6 AS ms, h.hole.cause
-        FROM covered c, unnest(c.holes) AS h(hole)
-        WHERE (c.window_start = since OR since IS NULL)
-          AND (c.window_end = until OR until IS NULL)
-          AND (c.channel = channel OR channel IS NULL)
-          AND (c.subject = instrument OR instrument IS NULL)
-        ORDER BY {of c}c.channel, c.subject, h.hole.since
+        FROM (SELECT {of c}c.channel, c.subject, unnest(c.holes) AS hole FROM covered c
+              WHERE (c.window_start = since OR since IS NULL)
+                AND (c.window_end = until OR until IS NULL)
+                AND (c.channel = channel OR channel IS NULL)
+                AND (c.subject = instrument OR instrument IS NULL)) h
+        ORDER BY {of h}h.channel, h.subject, h.hole.since
         """,
     ),
 )

@@ -25,6 +25,8 @@ import pyarrow as pa
 
 from recorder.book import Books
 from recorder.event import VIEW_NAMES, BookUpdate, Event
+from replay.comments import COMMENTS as COMMENTS
+from replay.comments import comment_of as comment_of
 
 BATCH_ROWS = 8_192
 """Rows (of a book: levels) after which a record batch is handed on."""
@@ -110,55 +112,6 @@ class BatchBuilder:
 
 # --- columns from the event types ----------------------------------------------------------
 
-COMMENTS = {
-    "seq": "number of the frame in the capture: the only order there is",
-    "index": "position of the event within its frame, from 0, derived events last",
-    "ts_recv": "wall clock at the socket read, ns since the Unix epoch, UTC",
-    "ts_event": "time of the venue, ns since the Unix epoch, UTC; NULL where it sent none",
-    "instrument": "id of the venue, e.g. BTC-USDT-SWAP",
-    "channel": "channel of the venue, as on the wire",
-    "connection": "number of the socket or attempt within the capture; -1: none",
-    "price": "in quote currency",
-    "size": "in the unit of the venue: base currency (spot), contracts (derivatives)",
-    "url": "where the socket was opened",
-    "endpoint": "public, business or private",
-    "bids": "levels in the order sent, best first; size 0 deletes a level",
-    "asks": "levels in the order sent, best first; size 0 deletes a level",
-    "orders": "number of orders at this price",
-    "trade_id": "id of the venue; of a group of fills, the last one's",
-    "argument": "argument of the subscription",
-    "connection_id": "connId of the venue",
-    "request_id": "id that the request carried",
-    "venue_seq": "seqId of the venue, in the instrument's book sequence",
-    "seq_id": "seqId of the venue",
-    "prev_seq_id": "prevSeqId of the venue",
-    "received": "checksum the venue sent, signed 32-bit",
-    "computed": "checksum of the book rebuilt here, signed 32-bit",
-    "open_interest": "in contracts",
-    "open_interest_ccy": "in base currency",
-    "open_interest_usd": "in US dollars",
-    "premium": "as a fraction",
-    "impact_value": "as sent by the venue",
-    "contract_multiplier": "number of contract values in one contract",
-    "leverage": "highest the venue allows",
-    "strike": "in quote currency",
-    "instrument_code": "instIdCode of the venue",
-    "link": "number of the redundant link, from 0",
-    "count": "how many",
-    "code": "code of the venue, or of the WebSocket close",
-    "subscribed_as": "instrument of the subscription where it is another one (after a rename)",
-    "uid": "of the account the venue told this",
-    "event_type": "snapshot or event_update",
-    "page": "of a snapshot, from 1",
-    "is_last_page": "nothing of the snapshot follows",
-    "reason": "in words",
-    "message": "text of the venue",
-    "by": "venue, recorder or network",
-}
-"""What columns of these names mean in every view."""
-
-_PRICES = ("price", "open", "high", "low", "close", "last", "24h", "utc0", "utc8")
-
 _SCALARS: dict[Any, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
@@ -179,21 +132,6 @@ def _plain(annotation: Any) -> Any:
     """Return an annotation without its None."""
     options = [option for option in getattr(annotation, "__args__", ()) if option is not type(None)]
     return options[0] if annotation not in _SCALARS and len(options) == 1 else annotation
-
-
-def comment_of(name: str) -> str:
-    """Return what a column of this name means where its event does not say more."""
-    if name in COMMENTS:
-        return COMMENTS[name]
-    if name.endswith("_size"):
-        return COMMENTS["size"]
-    if name.endswith("_orders"):
-        return COMMENTS["orders"]
-    if name.endswith("_rate"):
-        return "fraction per interval (0.0001 = 1 bp)"
-    if name.endswith("_time"):
-        return "ns since the Unix epoch, UTC"
-    return COMMENTS["price"] if name.endswith(_PRICES) else ""
 
 
 def _documented(event_type: type[Event]) -> tuple[str, dict[str, str]]:
