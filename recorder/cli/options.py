@@ -201,6 +201,10 @@ socket_options = together(
         help="Reconnect when nothing comes for so long after a ping. [10]",
     ),
     _socket(
+        "--redundancy", type=int, metavar="N",
+        help="Hold everything on N sockets at once: what one misses another has. [1]",
+    ),
+    _socket(
         "--resync/--no-resync", default=True,
         help="After a sequence gap, do not subscribe anew for a fresh book.",
     ),

@@ -12,6 +12,9 @@ import msgspec
 
 from recorder.errors import UsageError
 
+REDUNDANCY_MAX = 8
+"""Each link is one of the 30 connections that may hold a channel (OKX API docs, "Overview")."""
+
 
 class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a socket is opened, kept and given up; all times in seconds.
@@ -27,6 +30,7 @@ class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
         refused_delay: wait after the venue refused every argument of an endpoint.
         replace_timeout: how long two sockets are kept open when one replaces the other.
         resync: ask for a new snapshot when a book's chain breaks.
+        redundancy: links to each endpoint, sockets that hold the same; 1 to 8.
         tls: context for `wss`; None means the system's certificates.
     """
 
@@ -41,11 +45,17 @@ class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
     refused_delay: float = 600.0
     replace_timeout: float = 120.0
     resync: bool = True
+    redundancy: int = 1
     tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         for name in ("open_timeout", "close_timeout", "ping_after", "pong_timeout"):
             above_zero(name, getattr(self, name))
+        if not 1 <= self.redundancy <= REDUNDANCY_MAX:
+            raise UsageError(
+                f"expected redundancy of 1 to {REDUNDANCY_MAX} links, received {self.redundancy}; "
+                f"2 is what outlives the loss of a socket"
+            )
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

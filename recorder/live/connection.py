@@ -94,12 +94,14 @@ class Connection(asyncio.Protocol):
         close_timeout: float = 5.0,
         max_size: int = MESSAGE_BYTES_MAX,
         tls: ssl.SSLContext | None = None,
+        address: int | None = None,
     ) -> None:
         self._uri = parse_uri(url)
         self._listener = listener
         self._open_timeout = open_timeout
         self._close_timeout = close_timeout
         self._tls = tls
+        self._address = address
         self._core = ClientProtocol(self._uri, max_size=max_size)
         self._core.debug = False  # its debug log would hold every message, logins among them
         self._framing = Framing(self._core, max_size)
@@ -127,7 +129,7 @@ class Connection(asyncio.Protocol):
         """
         try:
             async with asyncio.timeout(self._open_timeout):
-                await dial(self._uri, lambda: self, tls=self._tls)
+                await dial(self._uri, lambda: self, tls=self._tls, address=self._address)
                 await self._handshake
         except (OSError, WebSocketException, UsageError) as error:
             # A stalled loop reads the answer and runs the timeout in one turn: it is open then.

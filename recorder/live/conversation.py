@@ -26,9 +26,6 @@ from recorder.okx.subscription import Subscription
 
 _CONGESTION_LOOK_SECONDS = 0.02
 
-LINK = 0
-"""Number of the redundant link; there is one so far."""
-
 
 class Line(NamedTuple):
     """What the conversations of one endpoint have in common.
@@ -37,12 +34,15 @@ class Line(NamedTuple):
         name: `public`, `business` or `private`; url: its address.
         options: how a socket is kept.
         credentials: to log in with where an argument needs it; None: never.
+        link: number of the redundant link. address: see `dial`.
     """
 
     name: str
     url: str
     options: LinkOptions
     credentials: Credentials | None
+    link: int = 0
+    address: int | None = None
 
 
 class Ending(NamedTuple):
@@ -127,6 +127,7 @@ class Conversation:
             open_timeout=options.open_timeout,
             close_timeout=options.close_timeout,
             tls=options.tls,
+            address=line.address,
         )
         self._attempt = asyncio.get_running_loop().create_task(self._connection.run())
         self._attempt.add_done_callback(self._on_done)
@@ -197,7 +198,7 @@ class Conversation:
         self._opened_at = stamp.ts_mono
         self._opened_wall = stamp.ts_recv
         line, options = self._line, self._line.options
-        row = {"url": line.url, "endpoint": line.name, "link": LINK}
+        row = {"url": line.url, "endpoint": line.name, "link": line.link}
         self._guard(lambda: self._pipeline.row(self.number, Kind.OPENED, row, stamp))
         self.session = Session(
             self._owner.wanted,
@@ -284,7 +285,7 @@ class Conversation:
             "by": closed.by,
             "opened": closed.opened,
             "endpoint": self._line.name,
-            "link": LINK,
+            "link": self._line.link,
             "then": then,
             "retry_in_s": None if retry_in is None else round(retry_in, 3),
         }

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from websockets.asyncio.client import connect_http_proxy
@@ -21,11 +23,18 @@ from websockets.uri import WebSocketURI
 
 from recorder.errors import UsageError
 
+_PREFERRED_SECONDS = 3.0
+"""Of an attempt, for the address that a link prefers; then any will do."""
+
 P = TypeVar("P", bound=asyncio.Protocol)
 
 
 async def dial(
-    uri: WebSocketURI, protocol_factory: Callable[[], P], *, tls: ssl.SSLContext | None = None
+    uri: WebSocketURI,
+    protocol_factory: Callable[[], P],
+    *,
+    tls: ssl.SSLContext | None = None,
+    address: int | None = None,
 ) -> P:
     """Connect and return the protocol, whose `connection_made` was called.
 
@@ -33,6 +42,8 @@ async def dial(
         uri: where to; `wss` means TLS.
         protocol_factory: called once, when the TCP connection stands.
         tls: the context for `wss`; None means the system's certificates.
+        address: which of the host's addresses to try first, by number in their order; so links
+            with different numbers prefer different ones where there are several.
 
     Raises:
         OSError: DNS, TCP or TLS failed (`ssl.SSLCertVerificationError` is one).
@@ -44,6 +55,15 @@ async def dial(
     server_hostname = uri.host if uri.secure else None
     proxy_url = None if is_loopback(uri.host) else get_proxy(uri)
     if proxy_url is None:
+        preferred = None if address is None else await _address_of(uri, address)
+        if preferred is not None:
+            with suppress(OSError):
+                async with asyncio.timeout(_PREFERRED_SECONDS):
+                    _, protocol = await loop.create_connection(
+                        protocol_factory, preferred, uri.port, ssl=context,
+                        server_hostname=server_hostname,
+                    )  # fmt: skip
+                    return protocol
         _, protocol = await loop.create_connection(
             protocol_factory,
             uri.host,
@@ -71,6 +91,16 @@ async def dial(
         transport = secured
     protocol.connection_made(transport)
     return protocol
+
+
+async def _address_of(uri: WebSocketURI, number: int) -> str | None:
+    """Return one of the addresses of a host that has several of the family preferred here."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        uri.host, uri.port, type=socket.SOCK_STREAM
+    )
+    family = found[0][0]
+    addresses = sorted({str(item[4][0]) for item in found if item[0] == family})
+    return addresses[number % len(addresses)] if len(addresses) > 1 else None
 
 
 def is_loopback(host: str) -> bool:

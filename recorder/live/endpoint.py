@@ -30,9 +30,10 @@ from recorder.event import (
 from recorder.frame import NO_CONNECTION
 from recorder.live.config import LinkOptions
 from recorder.live.connection import read_clocks
-from recorder.live.conversation import LINK, Conversation, Ending, Line
+from recorder.live.conversation import Conversation, Ending, Line
 from recorder.live.ending import Cause, Closed
 from recorder.live.holding import Holding
+from recorder.live.links import Place
 from recorder.live.pause import pause_until
 from recorder.live.pipeline import Pipeline
 from recorder.live.rules import ALL_REFUSED, NOTICE, RETRY_AFTER_MAX, Retry, Rule, rule_of
@@ -55,6 +56,7 @@ class Endpoint:
         wanted: arguments to hold, again after each reconnect.
         credentials: to log in with where an argument needs it; None: never.
         replaces: whether a socket is replaced when the venue announces its end.
+        place: among redundant links.
 
     Attributes:
         state: as in the event `ConnectionState`; since: when that began, wall clock, ns.
@@ -77,27 +79,22 @@ class Endpoint:
         notify: Callable[[str], None],
         credentials: Credentials | None = None,
         replaces: bool = True,
+        place: Place | None = None,
     ) -> None:
-        self.name = name
-        self.url = url
+        self._place = place = place or Place()
+        self.name, self.url, self.link = name, url, place.number
         self._holding = Holding(wanted)
-        self.state = "connecting"
-        self.since = read_clocks().ts_recv
+        self.state, self.since = "connecting", read_clocks().ts_recv
         self.attempts = self.times_opened = self.login_failures = 0
         self.login_refused = False
-        self._line = Line(name, url, options, credentials)
-        self._pipeline = pipeline
-        self._watcher = watcher
-        self._options = options
-        self._limit = limit
+        self._line = Line(name, url, options, credentials, place.number, place.address)
+        self._pipeline, self._watcher = pipeline, watcher
+        self._options, self._limit = options, limit
         self._backoff = Backoff(
-            random,
-            first=options.first_delay,
-            longest=options.longest_delay,
-            lived=options.lived,
-            later=options.later_delay,
-        )
-        self.telling = Telling(name, url, notify)
+            random, first=options.first_delay, longest=options.longest_delay,
+            lived=options.lived, later=options.later_delay,
+        )  # fmt: skip
+        self.telling = Telling(place.named(name), url, notify)
         self._replaces = replaces
         self._leading: Conversation | None = None
         self._leaving: Conversation | None = None
@@ -105,7 +102,7 @@ class Endpoint:
         self._leaving_timer: asyncio.TimerHandle | None = None
         self._emptied: Conversation | None = None
         self.has_logged_in = False
-        self._not_before = 0  # monotonic ns
+        self._not_before = place.first_attempt(read_clocks().ts_mono)
         self._stopping = asyncio.Event()
         self._again = True
 
@@ -159,7 +156,7 @@ class Endpoint:
         held, refused = standings.count(Standing.HELD), standings.count(Standing.REFUSED)
         return {
             "endpoint": self.name,
-            "link": LINK,
+            "link": self.link,
             "connection": self.connection,
             "open": self.is_connected,
             "state": self.state,
@@ -275,6 +272,8 @@ class Endpoint:
             conversation.close("closing was announced before it was restored", cause=Cause.CLOSED)
             return
         self._drop_leaving()
+        if not self._place.take_turn(lambda: self.on_notice(conversation)):
+            return
         self._leaving = conversation
         self._leaving_timer = asyncio.get_running_loop().call_later(
             self._options.replace_timeout, self._drop_leaving
@@ -377,6 +376,7 @@ class Endpoint:
 
     def _forget_leaving(self) -> None:
         self._leaving = None
+        self._place.give_turn()
         if self._leaving_timer is not None:
             self._leaving_timer.cancel()
             self._leaving_timer = None

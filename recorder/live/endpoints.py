@@ -15,10 +15,10 @@ from recorder.clock import NS_PER_SECOND
 from recorder.errors import AuthError, ConnectError
 from recorder.live.config import Limits, LinkOptions
 from recorder.live.connection import read_clocks
-from recorder.live.conversation import LINK
 from recorder.live.ending import Closed
 from recorder.live.endpoint import Endpoint
 from recorder.live.failures import login_refused, no_websocket, venue_refused
+from recorder.live.links import Place, links_of, on_every_link, places, refused_everywhere
 from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, never_held, run_row
 from recorder.live.resnapshot import Resnapshot
@@ -99,8 +99,9 @@ class Endpoints:
         self._link = link
         self._limit, self._random = ConnectionLimit(), Random()  # jitter, not secrecy
         self._endpoints = [
-            self._new_endpoint(name, wanted)
+            self._new_endpoint(name, wanted, place)
             for name, wanted in self._routed(self._subscriptions).items()
+            for place in places(link.redundancy)
         ]
         self._running: dict[Endpoint, asyncio.Task[None]] = {}
         self._others: list[asyncio.Task[None]] = []
@@ -113,12 +114,12 @@ class Endpoints:
     @property
     def refusals(self) -> list[Refusal]:
         """What the venue refused, by the latest conversations."""
-        return [refusal for endpoint in self._endpoints for refusal in endpoint.refusals]
+        return refused_everywhere(self._endpoints)
 
     @property
     def never_held(self) -> list[Subscription]:
         """What could not even be asked for; see `report.never_held`."""
-        return [item for endpoint in self._endpoints for item in never_held(endpoint)]
+        return on_every_link(self._endpoints, never_held)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set or a limit is reached; then close every socket properly.
@@ -128,7 +129,7 @@ class Endpoints:
             RecorderError: the disk takes no more.
         """
         endpoints = [
-            {"endpoint": item.name, "url": item.url, "link": LINK} for item in self._endpoints
+            {"endpoint": item.name, "url": item.url, "link": item.link} for item in self._endpoints
         ]
         self._pipeline.begin(run_row(self._options, endpoints), read_clocks())
         loop = asyncio.get_running_loop()
@@ -188,7 +189,7 @@ class Endpoints:
     def on_login_refused(self, endpoint: Endpoint, action: GiveUp, ahead: float | None) -> None:
         """End if no login ever worked here; else what needs it is refused from now on."""
         error = login_refused(endpoint.url, action, ahead)
-        if endpoint.has_logged_in:
+        if any(link.has_logged_in for link in links_of(endpoint, self._endpoints)):
             self._login_error = error
             endpoint.warn(f"{error}; what needs it is not recorded any more")
         else:
@@ -198,7 +199,8 @@ class Endpoints:
         """Decide whether an endpoint is tried again."""
         if self._ended.is_set():
             return False
-        if how is Retry.NEVER:
+        was_open = any(link.times_opened for link in links_of(endpoint, self._endpoints))
+        if how is Retry.NEVER and not was_open:
             self.on_failure(no_websocket(endpoint.url, closed, rule))
             return False
         if not self._limits.until_closed:
@@ -252,11 +254,14 @@ class Endpoints:
             return {}
         return route_to_endpoints(subscriptions, private=self._credentials is not None)
 
-    def _new_endpoint(self, name: str, wanted: Sequence[Subscription]) -> Endpoint:
+    def _new_endpoint(
+        self, name: str, wanted: Sequence[Subscription], place: Place | None = None
+    ) -> Endpoint:
         return Endpoint(
             name, self._hosts.endpoint(name), wanted, self._pipeline, self,
             options=self._link, limit=self._limit, random=self._random, notify=self._notify,
             credentials=self._credentials, replaces=not self._limits.until_closed,
+            place=place,
         )  # fmt: skip
 
     def _start(self, endpoint: Endpoint) -> None:

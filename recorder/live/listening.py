@@ -95,6 +95,11 @@ class Client:
         self._queue_bytes = queue_bytes
         self._notify = notify
         self._link = link or LinkOptions()
+        if self._link.redundancy > 1:
+            raise UsageError(
+                f"expected redundancy 1 of a client, whose subscriptions change, received "
+                f"{self._link.redundancy}; `record` and `watch` hold several links"
+            )
         self._stop = asyncio.Event()
         self._endpoints: ChangingEndpoints | None = None
         self._failure: BaseException | None = None

@@ -209,11 +209,7 @@ class Pipeline:
     def has_book(self, connection: int, subscription: Subscription) -> bool:
         """Say whether a connection has brought the whole book of a subscription."""
         instrument = subscription.instrument or subscription.get("sprdId") or ""
-        return any(
-            book.is_whole
-            for book in self._interpreter.books.of(instrument)
-            if book.connection == connection and book.channel == subscription.channel
-        )
+        return self._interpreter.has_book(connection, subscription.channel, instrument)
 
     def begin(self, info: Mapping[str, Any], stamp: Stamp) -> None:
         """Record the `run` row, the first of every run, and the first clock sample."""

@@ -113,6 +113,7 @@ SETTINGS: dict[str, Setting] = {
     "ping_after": _ABOVE_ZERO,
     "pong_timeout": _ABOVE_ZERO,
     "resync": _FLAG,
+    "redundancy": _COUNT,
     "resnapshot": _NOT_NEGATIVE,
     "append": _FLAG,
     "note": _TEXT,
@@ -131,7 +132,7 @@ SETTINGS: dict[str, Setting] = {
 }
 """Every setting, in the order of the options; the option of `segment_bytes` is --segment-bytes."""
 
-_LINK = ("ping_after", "pong_timeout", "resync")
+_LINK = ("ping_after", "pong_timeout", "resync", "redundancy")
 _WRITER = (
     "segment_seconds", "segment_bytes", "sync_ms", "journal", "flush_ms", "on_disk_full",
     "keep_free", "retain_days", "retain_bytes",
