@@ -109,7 +109,7 @@ class Chained(Plain):
     def _is_placed(self, told: Told) -> bool:
         raise NotImplementedError
 
-    def _key(self, told: Told, payload: bytes) -> int:
+    def _key(self, told: Told, payload: bytes) -> bytes:
         raise NotImplementedError
 
     def _hold(self, told: Told, frame: Frame, occurrence: Occurrence) -> Held | None:
@@ -133,9 +133,9 @@ class Numbered(Chained):
         self._last, self._last_ts = told.seq_id, told.ts
         return True
 
-    def _key(self, told: Told, payload: bytes) -> int:
+    def _key(self, told: Told, payload: bytes) -> bytes:
         prev = -1 if told.is_snapshot else told.prev_seq_id
-        return ((told.seq_id or 0) << 64) + (prev or 0)
+        return b"%d %d" % (told.seq_id or 0, prev or 0)
 
     def _hold(self, told: Told, frame: Frame, occurrence: Occurrence) -> Held | None:
         number, last = told.seq_id or 0, self._last
@@ -232,7 +232,7 @@ class Timed(Chained):
     def _is_placed(self, told: Told) -> bool:
         return True
 
-    def _key(self, told: Told, payload: bytes) -> int:
+    def _key(self, told: Told, payload: bytes) -> bytes:
         return key_of(payload)
 
     def _hold(self, told: Told, frame: Frame, occurrence: Occurrence) -> Held | None:

@@ -1,7 +1,7 @@
 """What was brought already, and by which links.
 
 Responsible for telling a copy from something new, for as long as a link may lag behind another,
-and for noticing what a link never brought. Refuses to know what is brought: keys are numbers.
+and for noticing what a link never brought. Refuses to know what is brought: keys are bytes.
 
 Equal keys. A link may bring the same bytes twice because they were sent twice. So each time a link
 brings a key, this is a copy of the oldest occurrence of it that the link has not brought yet, and
@@ -36,7 +36,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
         expected: bits of those that should. arrived: when the first of them did, monotonic ns.
     """
 
-    key: int
+    key: bytes
     seen: int
     expected: int
     arrived: int
@@ -57,8 +57,8 @@ class Memory:
     def __init__(self, missed: Missed) -> None:
         self._missed = missed
         self._generation = 0
-        self._young: dict[int, Slot] = {}
-        self._old: dict[int, Slot] = {}
+        self._young: dict[bytes, Slot] = {}
+        self._old: dict[bytes, Slot] = {}
 
     def pass_time(self, now: int) -> None:
         """Forget what is too old."""
@@ -74,7 +74,7 @@ class Memory:
         self._young = {}
         self._generation = generation
 
-    def copy_of(self, key: int, bit: int) -> Occurrence | None:
+    def copy_of(self, key: bytes, bit: int) -> Occurrence | None:
         """Return the oldest occurrence that this link has not brought, after noting that it has."""
         for generation in (self._old, self._young):
             slot = generation.get(key)
@@ -86,7 +86,7 @@ class Memory:
                     return occurrence  # type: ignore[return-value]
         return None
 
-    def add(self, key: int, bit: int, expected: int, now: int) -> Occurrence:
+    def add(self, key: bytes, bit: int, expected: int, now: int) -> Occurrence:
         """Remember something new."""
         occurrence = Occurrence(key, bit, expected, now)
         self._put(self._young, occurrence)
@@ -109,14 +109,14 @@ class Memory:
         for generation in (self._old, self._young):
             yield from occurrences(generation)
 
-    def _judge(self, gone: dict[int, Slot]) -> None:
+    def _judge(self, gone: dict[bytes, Slot]) -> None:
         for occurrence in occurrences(gone):
             owed = occurrence.expected & ~occurrence.seen
             if owed:
                 self._missed(owed)
 
     @staticmethod
-    def _put(generation: dict[int, Slot], occurrence: Occurrence) -> None:
+    def _put(generation: dict[bytes, Slot], occurrence: Occurrence) -> None:
         slot = generation.get(occurrence.key)
         if slot is None:
             generation[occurrence.key] = occurrence
@@ -147,7 +147,7 @@ class MemoryState(msgspec.Struct, array_like=True):
     young: list[Occurrence]
 
 
-def occurrences(generation: dict[int, Slot]) -> Iterator[Occurrence]:
+def occurrences(generation: dict[bytes, Slot]) -> Iterator[Occurrence]:
     """Yield what one generation holds."""
     for slot in generation.values():
         if isinstance(slot, list):

@@ -93,9 +93,9 @@ def told_by(payload: bytes) -> Told | None:
     return Told(push.action == "snapshot", row.ts, row.seqId, row.prevSeqId)
 
 
-def key_of(payload: bytes) -> int:
+def key_of(payload: bytes) -> bytes:
     """Return the key of a push without numbers: argument, venue time and all, by its hash."""
-    return int.from_bytes(blake2b(payload, digest_size=8).digest(), "little")
+    return blake2b(payload, digest_size=8).digest()
 
 
 class Plain:
@@ -151,7 +151,7 @@ class Plain:
             link = self.group.live.get(connection)
             self.expected |= 0 if link is None else link.bit
 
-    def _brings(self, link: Link, key: int, now: int, ts: int = 0) -> Occurrence | None:
+    def _brings(self, link: Link, key: bytes, now: int, ts: int = 0) -> Occurrence | None:
         """Note what a link brings; return its occurrence, None where it is a copy."""
         held = self.holders.get(link.connection)
         if held is None:
