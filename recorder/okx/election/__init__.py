@@ -10,7 +10,8 @@ the same arguments. Of each argument a copy is known by (seqId, prevSeqId) where
 else by the hash of its payload, which holds argument and venue time. The first copy counts, later
 ones are dropped. An update of a book is delivered when its predecessor (prevSeqId) has been; where
 that is missing it waits for another link to bring it, at most `HOLE_NS` of data time and only while
-there is a link that could, and is then delivered behind the hole, which the book's chain declares.
+there is a link that could (that is not beyond the hole itself), and is then delivered behind the
+hole, which the book's chain declares.
 A snapshot begins a book that is not whole at once; where it is whole, another link's snapshot is
 ignored as soon as the updates have come to where it stands. States (quotes, tickers …) older than
 the last one delivered are ignored. Everything else is delivered as it first comes.

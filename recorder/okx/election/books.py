@@ -24,6 +24,11 @@ HOLE_NS = 2 * NS_PER_SECOND
 HELD_MAX = 4096
 """Most pushes that wait in one stream; the next one ends the waiting."""
 
+BEYOND = 4
+"""Pushes behind a hole that each of several links must have brought to be beyond it."""
+
+_FIRST, _BEGINS = -2, -1  # serials of what a fresh snapshot goes past, and of that snapshot
+
 IsWhole = Callable[[int, str, str], bool]
 """Whether the merged book of (connection, channel, instrument) can take updates."""
 
@@ -158,8 +163,10 @@ class Numbered(Chained):
         if self._last is not None and snapshot.number < self._last:
             self.memory.clear()
         self._last, self._last_ts, self._is_broken = None, ts, False
-        self._held = [held for held in self._held if held.position >= snapshot.number]
-        snapshot.serial = -1
+        for held in self._held:  # what it goes past comes right before it
+            if held.position < snapshot.number:
+                held.serial = _FIRST
+        snapshot.serial = _BEGINS
         return snapshot
 
     def _release(self, frame: Frame) -> list[Frame]:
@@ -174,11 +181,12 @@ class Numbered(Chained):
                     break
                 self._is_broken = not follower.is_snapshot
             self._held.remove(follower)
-            self._last = follower.number
+            out.append(self._out(frame, follower.payload))
+            if follower.serial == _FIRST:
+                continue
+            self._last, self._last_ts = follower.number, follower.ts
             if follower.is_snapshot:
                 self._is_broken = False
-            self._last_ts = follower.ts
-            out.append(self._out(frame, follower.payload))
             self._held = [held for held in self._held if not self._is_passed(held)]
         return out
 
@@ -186,9 +194,14 @@ class Numbered(Chained):
         """Return what follows what was delivered last; of several what came first."""
         last = self._last
         if last is None:
-            begun = min(self._held, key=_serial)
-            return begun if begun.serial < 0 or len(self._held) == 1 else None
-        return next((h for h in self._held if h.position == last and not h.is_snapshot), None)
+            first = min(self._held, key=_serial)
+            return first if first.serial < 0 or len(self._held) == 1 else None
+        for held in self._held:
+            if held.position == last and not held.is_snapshot:
+                return held
+        if not self._is_broken:
+            return None
+        return min((held for held in self._held if held.is_snapshot), key=_place, default=None)
 
     def _earliest(self) -> Held | None:
         """Return what comes first of all that waits, behind a hole.
@@ -215,12 +228,16 @@ class Numbered(Chained):
         return held.ts <= last_ts
 
     def _is_hopeless(self) -> bool:
-        """Say whether nobody is left that could fill the hole: the one live link is beyond it."""
+        """Say whether nobody is left that could fill the hole: every live link is beyond it.
+
+        One that is alone is so with its first push, for a socket brings them in order; of several
+        each is given some more.
+        """
         live = self.group.live
-        if len(live) > 1:
-            return False
+        enough = 1 if len(live) < 2 else BEYOND
         return all(
-            any(held.occurrence.seen & link.bit for held in self._held) for link in live.values()
+            sum(held.occurrence.seen & link.bit > 0 for held in self._held) >= enough
+            for link in live.values()
         )
 
 
@@ -244,7 +261,7 @@ class Timed(Chained):
             self._last_ts = self._last = ts
             self._is_broken = False
             self._held = [other for other in self._held if other.position > ts]
-            held.serial = -1
+            held.serial = _BEGINS
             return held
         return held if self._last is None or ts >= self._last else None
 
@@ -270,8 +287,8 @@ class Timed(Chained):
         return out
 
 
-def _serial(held: Held) -> int:
-    return held.serial
+def _serial(held: Held) -> tuple[int, int, int]:
+    return held.serial, held.ts, held.number
 
 
 def _place(held: Held) -> tuple[int, bool, int]:

@@ -65,7 +65,10 @@ def changes(events: list[Event]) -> list[Any]:
     return [update for update in updates(events) if update[4] or update[0]]
 
 
-@given(positions(), positions(), stalls, stalls, lags, lags, positions(), positions())
+swaps = st.frozensets(st.sampled_from(range(1, LENGTH - 2, 3)), max_size=8)
+
+
+@given(positions(), positions(), stalls, stalls, lags, lags, swaps, swaps)
 @checked
 def test_a_numbered_book_is_whole_wherever_one_link_had_it(
     lost_a: Any, lost_b: Any, stalls_a: Any, stalls_b: Any, lag_a: int, lag_b: int,
