@@ -7,6 +7,7 @@ segments say of their times. Refuses to read frames: `replay.scan` does.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow as pa
 from recorder.capture.expiry.mark import Expired
 from recorder.capture.place import Place
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.linked import has_links
 from recorder.capture.reading.hold import LAPSE_S, Hold
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource, Snapshot
@@ -101,6 +103,11 @@ class Extent:
         self.asked: Asked | None = None
         self._snapshot = snapshot
         self._times: dict[str, Interval] = {}
+
+    @cached_property
+    def has_links(self) -> bool:
+        """Whether redundant links brought any of it."""
+        return has_links(self.capture)
 
     @property
     def root(self) -> Place:

@@ -27,7 +27,7 @@ from recorder.book import Books
 from recorder.capture.batch import FrameBatch
 from recorder.event import Event, SequenceGap
 from recorder.frame import KINDS, LABELS, Frame, Kind
-from recorder.okx.origins import ARGUMENT_CHANNELS, ORIGINS, Origin
+from recorder.okx.origins import ARGUMENT_CHANNELS, ORIGINS, Origin, among_links
 from recorder.okx.parser import Parser
 from replay.extent import Extent, Span
 from replay.pushdown import Bounds, bounds_of, columns_in, texts
@@ -122,7 +122,7 @@ class EventScan(Scan):
         self.view = view
 
     def _batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-        making = _Making.of(self.view, schema, bounds)
+        making = _Making.of(self.view, schema, bounds, elects=self.extent.has_links)
         for span in self.extent.spans(bounds):
             for piece in self.extent.pieces(span, self.view):
                 if isinstance(piece, Span):
@@ -200,13 +200,19 @@ class _Making(NamedTuple):
     has_state: bool
 
     @classmethod
-    def of(cls, view: View, schema: pa.Schema, bounds: Bounds) -> _Making:
-        """Return what a view needs within the bounds of a filter."""
+    def of(cls, view: View, schema: pa.Schema, bounds: Bounds, *, elects: bool) -> _Making:
+        """Return what a view needs within the bounds of a filter.
+
+        Args:
+            elects: the capture has redundant links.
+        """
         names = texts(bounds, "type")
         takes = tuple(t for t in view.takes if names is None or t.__name__ in names)
         origins = [ORIGINS[event_type] for event_type in takes]
         if view.follows_books:
             origins.append(ORIGINS[SequenceGap])
+        if elects:
+            origins = [among_links(origin) for origin in origins]
         reads = plan(origins, texts(bounds, "instrument"))
         return cls(schema, takes, reads, any(origin.has_state for origin in origins))
 

@@ -119,6 +119,22 @@ _REQUESTED = Origin(None, mark=b'"event"', by_argument=True)
 _CHAIN = Origin(_BOOKS, (Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN), has_state=True)
 _COMPARISON = Origin(_BOOKS, (*_CHAIN.kinds, Kind.SENT, Kind.REST), has_state=True)
 
+_LIFECYCLE = (Kind.OPENED, Kind.CLOSED, Kind.LOST, Kind.RUN)
+
+
+def among_links(origin: Origin) -> Origin:
+    """Return an origin in a capture with redundant links, where which push counts is elected.
+
+    What is delivered of one argument depends on its own pushes and on who is connected
+    (`okx.election`), so other arguments may be skipped as ever. The conversation is each link's own.
+    """
+    is_pushed = origin.channels is None or len(origin.channels) > 0
+    if origin.mark or not is_pushed:
+        return origin
+    kinds = tuple(dict.fromkeys((*origin.kinds, *_LIFECYCLE)))
+    return origin._replace(kinds=kinds, has_state=True)
+
+
 ORIGINS: dict[type[Event], Origin] = {
     Trade: Origin(("trades", "trades-all", "sprd-public-trades")),
     BookUpdate: Origin(_BOOKS),
