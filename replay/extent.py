@@ -13,9 +13,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from recorder.capture.expiry.mark import Expired
+from recorder.capture.linked import has_links
 from recorder.capture.place import Place
 from recorder.capture.reader import Capture, ReadReport
-from recorder.capture.linked import has_links
 from recorder.capture.reading.hold import LAPSE_S, Hold
 from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import SealedSource, Snapshot

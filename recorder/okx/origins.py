@@ -126,7 +126,7 @@ def among_links(origin: Origin) -> Origin:
     """Return an origin in a capture with redundant links, where which push counts is elected.
 
     What is delivered of one argument depends on its own pushes and on who is connected
-    (`okx.election`), so other arguments may be skipped as ever. The conversation is each link's own.
+    (`okx.election`), so other arguments may be skipped as ever. A conversation is each its own.
     """
     is_pushed = origin.channels is None or len(origin.channels) > 0
     if origin.mark or not is_pushed:
