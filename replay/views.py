@@ -17,22 +17,12 @@ import pyarrow as pa
 from recorder.book import Books
 from recorder.event import (
     EVENT_TYPES,
-    BookMismatch,
-    BookReset,
     BookUpdate,
-    ChecksumMismatch,
-    ClockStep,
-    ConnectFailed,
-    ConnectionCount,
-    Disconnected,
     Event,
     Lost,
-    NoveltySeen,
     Quote,
-    RunStarted,
-    SequenceGap,
-    VenueError,
 )
+from recorder.event.ledger import LEDGER_TYPES, cause_of, is_in_ledger
 from replay.tables import COMMENTS, Column, Row, View, attribute, comment_of, event_view, json_text
 
 VIEWS_VERSION = 1
@@ -173,10 +163,7 @@ _COMMON = frozenset({"seq", "index", "ts_recv", "connection", "channel", "instru
 
 
 def _ledger_row(event: Event, _books: Books) -> Event | None:
-    # A periodic clock sample is no step, and a count within the limit no refusal.
-    is_sample = isinstance(event, ClockStep) and event.step is None
-    is_within = isinstance(event, ConnectionCount) and not event.exceeded
-    return None if is_sample or is_within else event
+    return event if is_in_ledger(event) else None
 
 
 def _optional(name: str) -> Callable[[Sequence[Row]], list[Any]]:
@@ -188,20 +175,7 @@ def _types(rows: Sequence[Row]) -> list[str]:
 
 
 def _causes(rows: Sequence[Row]) -> list[str | None]:
-    return [getattr(row, "cause", None) or _reason(row) for row in rows]
-
-
-def _reason(row: Row) -> str | None:
-    """Return why: the venue's no; the end of a connection, or who ended it and the code."""
-    if isinstance(row, Disconnected) and not row.reason:
-        known = [row.by, None if row.code is None else f"({row.code})"]
-        return " ".join(filter(None, known)) or None
-    if isinstance(row, VenueError):
-        return f"{row.code} {row.message}".strip() or None
-    if isinstance(row, NoveltySeen):
-        return row.what
-    reason: str | None = getattr(row, "reason", None)
-    return reason
+    return [cause_of(row) for row in rows]
 
 
 def _counts(rows: Sequence[Row]) -> list[int | None]:
@@ -221,20 +195,7 @@ def _details(rows: Sequence[Row]) -> list[str | None]:
 LEDGER = View(
     "ledger",
     "Everything that makes the data less than whole, and every restart, on one timeline",
-    (
-        SequenceGap,
-        BookReset,
-        ChecksumMismatch,
-        BookMismatch,
-        Disconnected,
-        ConnectFailed,
-        VenueError,
-        ConnectionCount,
-        Lost,
-        ClockStep,
-        NoveltySeen,
-        RunStarted,
-    ),
+    LEDGER_TYPES,
     (
         _column("seq", _INT, attribute("seq")),
         _column("index", _INT, attribute("index")),

@@ -212,6 +212,8 @@ class Postgres(Server):
 class RedisServer(Server):
     """A Redis that writes every command to its log, so that a kill loses nothing."""
 
+    password = PASSWORD
+
     def __init__(self, *, keeps: bool = True) -> None:
         super().__init__("redis-")
         self.keeps = keeps

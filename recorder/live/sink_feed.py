@@ -24,7 +24,7 @@ _INDEX_MAX = 2**31 - 1
 def feed(capture: Capture, runner: Runner, *, history_seconds: float | None = None) -> None:
     """Feed a sink everything it lacks, until the recorder has ended.
 
-    Where nothing records, until the end of what there is.
+    Where nothing records, until the end of what there is. Returns when the sink has it all.
 
     Raises:
         SinkDown, SinkRefused: it gave up, or was left.
@@ -35,7 +35,7 @@ def feed(capture: Capture, runner: Runner, *, history_seconds: float | None = No
         if begin.is_torn:
             frame = begin.last_common
             runner.rewind(None if frame is None else Position(frame.seq, _INDEX_MAX, frame.ts_recv))
-        elif _Feeding(capture, runner, begin, earliest(stands)).run():
+        elif _Feeding(capture, runner, begin, earliest(stands)).run() and runner.settle():
             return
 
 

@@ -106,6 +106,7 @@ class Runner:
         self._stands: Sequence[Position | None] = ()
         self._since = 0.0  # when the first of the queue came
         self._is_open = self._is_finishing = self._is_left = False
+        self._is_urgent = False  # somebody waits for the rest: no waiting for more
         self._went_back = False
         self._rewinding: tuple[Position | None] | None = None  # what is asked for
         self._failure: RecorderError | None = None
@@ -172,6 +173,20 @@ class Runner:
             self._changed.wait_for(lambda: self._rewinding is None or self._is_over)
             self._check()
 
+    def settle(self) -> bool:
+        """Wait until the sink has everything that was put; False: it went back, as of `put`.
+
+        Raises:
+            SinkDown, SinkRefused: it gave up, or was left.
+        """
+        with self._changed:
+            self._is_urgent = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._is_over or self._went_back or self._has_all)
+            self._is_urgent = False
+            self._check()
+            return not self._went_back
+
     def finish(self, seconds: float | None = None) -> bool:
         """Wait until the sink has everything, and end it; tell whether it has.
 
@@ -183,15 +198,13 @@ class Runner:
             SinkDown, SinkRefused: it gave up.
         """
         with self._changed:
-            self._is_finishing = True
+            self._is_finishing = self._is_urgent = True
             self._changed.notify_all()
         self._thread.join(seconds)
         self.leave()
         if self._failure is not None:
             raise self._failure
-        if self._thread.is_alive():
-            return False
-        return self._reached is None or self._kept == self._reached
+        return not self._thread.is_alive() and not self._went_back and self._has_all
 
     def leave(self) -> None:
         """Give up what waits: `open` and `put` raise, and the thread ends when it can."""
@@ -202,6 +215,12 @@ class Runner:
     @property
     def _is_over(self) -> bool:
         return self._is_left or self._failure is not None
+
+    @property
+    def _has_all(self) -> bool:
+        if self._queue or self._in_hand:
+            return False
+        return self._reached is None or self._kept == self._reached
 
     def _is_free(self) -> bool:
         return self._went_back or self._is_over or len(self._queue) < self._most
@@ -238,13 +257,15 @@ class Runner:
                     return [], self._kept
                 size, now = len(self._queue), self._monotonic()
                 if self._went_back:
+                    if self._is_finishing:
+                        return None
                     self._changed.wait(1.0)
                     continue
-                if size >= self._sink.batch_rows or (size and self._is_finishing):
+                if size >= self._sink.batch_rows or (size and self._is_urgent):
                     break
                 behind = self._reached is not None and self._reached != self._kept
                 due = self._since + self._sink.batch_seconds if size else self._kept_at + _IDLE_S
-                if (size or behind) and (now >= due or self._is_finishing):
+                if (size or behind) and (now >= due or self._is_urgent):
                     break
                 if self._is_finishing:
                     return None
@@ -289,7 +310,10 @@ class Runner:
                 self._open()
                 continue
             with self._changed:
-                self._stand(self._rewinding[0])
+                self._stand(None)
+            self._sink.close()
+            self._open()  # it knows best where it stands now
+            with self._changed:
                 self._rewinding = None
                 self._changed.notify_all()
 
@@ -305,6 +329,7 @@ class Runner:
             counts.waiting = len(self._queue)
             counts.refused = self._sink.refused
             self._stand(position)
+            self._changed.notify_all()
         self._recovered()
 
     def _open(self) -> None:

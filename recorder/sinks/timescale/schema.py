@@ -75,7 +75,10 @@ def add_partition(connection: Connection[Any], schema: str, table: Table, day: d
         _execute(connection, "SELECT pg_advisory_xact_lock({})", sql.Literal(_LOCK))
         row = connection.execute("SELECT to_regclass(%s)", (f"{schema}.{name}",)).fetchone()
         if row is None or row[0] is None:
-            _run(connection, f"CREATE TABLE {schema}.{name} (LIKE {schema}.{table.name})")
+            _run(
+                connection,
+                f"CREATE TABLE {schema}.{name} (LIKE {schema}.{table.name} INCLUDING CONSTRAINTS)",
+            )
             _run(
                 connection,
                 f"ALTER TABLE {schema}.{table.name} ATTACH PARTITION {schema}.{name} "

@@ -23,7 +23,7 @@ from recorder.sinks import Position, Record, document_of
 from recorder.sinks.timescale.schema import add_partition, is_partitioned, prepare
 from recorder.sinks.timescale.tables import TABLES, Table, line_of, names_of
 
-_REFUSED_MAX = 1_000
+_REFUSED_MAX = 100
 """More values refused in one batch are no accident: then something is wrong with the table."""
 
 _TABLE = {table.name: table for table in TABLES}

@@ -16,34 +16,23 @@ from recorder.event import (
     AccountUpdate,
     AlgoOrderUpdate,
     BalanceAndPosition,
-    BookMismatch,
-    BookReset,
     Candle,
-    ChecksumMismatch,
-    ClockStep,
-    ConnectFailed,
-    ConnectionCount,
     DepositUpdate,
-    Disconnected,
     Event,
     Fill,
     FundingRate,
     Greeks,
     LiquidationWarning,
-    Lost,
-    NoveltySeen,
     OrderUpdate,
     PositionUpdate,
     Quote,
-    RunStarted,
-    SequenceGap,
     SpreadFill,
     SpreadOrderUpdate,
     Ticker,
     Trade,
-    VenueError,
     WithdrawalUpdate,
 )
+from recorder.event.ledger import LEDGER_TYPES, cause_of, is_in_ledger
 from recorder.sinks import BookTop, Missed, document_of
 
 NULL = r"\N"
@@ -177,29 +166,17 @@ def _account(event: Event) -> tuple[Any, ...]:
 
 
 def _ledger(record: Any) -> tuple[Any, ...]:
-    cause = getattr(record, "cause", None) or getattr(record, "reason", None) or None
-    if isinstance(record, VenueError):
-        cause = f"{record.code} {record.message}".strip()
     return (
         type(record).__name__,
         *(getattr(record, name, None) for name in ("connection", "channel", "instrument")),
-        cause,
+        cause_of(record),
         document_of(record),
     )
 
 
-def _in_ledger(record: Any) -> bool:
-    # A periodic clock sample is no step, and a count within the limit no refusal.
-    if type(record) is ClockStep:
-        return record.step is not None
-    return type(record) is not ConnectionCount or bool(record.exceeded)
-
-
 LEDGER = Table(
     "ledger", "ledger", "Everything that makes the data less than whole, and every restart",
-    (SequenceGap, BookReset, ChecksumMismatch, BookMismatch, Disconnected, ConnectFailed,
-     VenueError, ConnectionCount, Lost, ClockStep, NoveltySeen, RunStarted, Missed),
-    _LEDGER, _ledger, keeps=_in_ledger, span="month",
+    (*LEDGER_TYPES, Missed), _LEDGER, _ledger, keeps=is_in_ledger, span="month",
 )  # fmt: skip
 
 TABLES = (
