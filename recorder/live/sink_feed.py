@@ -15,10 +15,9 @@ from recorder.capture.reading.follow import Patience, following_batches
 from recorder.capture.reading.resume import Resumption, resume
 from recorder.okx.interpreter import Interpreter
 from recorder.sinks import Missed, Position, Record
-from recorder.sinks.runner import Runner, earliest
+from recorder.sinks.runner import INDEX_MAX, Runner, earliest
 
 EXPIRED = "expired before it was fed"
-_INDEX_MAX = 2**31 - 1
 
 
 def feed(capture: Capture, runner: Runner, *, history_seconds: float | None = None) -> None:
@@ -34,7 +33,7 @@ def feed(capture: Capture, runner: Runner, *, history_seconds: float | None = No
         begin = resume(capture, stands, history_seconds=history_seconds)
         if begin.is_torn:
             frame = begin.last_common
-            runner.rewind(None if frame is None else Position(frame.seq, _INDEX_MAX, frame.ts_recv))
+            runner.rewind(None if frame is None else Position(frame.seq, INDEX_MAX, frame.ts_recv))
         elif _Feeding(capture, runner, begin, earliest(stands)).run() and runner.settle():
             return
 

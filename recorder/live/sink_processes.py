@@ -20,7 +20,7 @@ import msgspec
 
 from recorder.live.sink_child import News, Order
 from recorder.sinks.addresses import masked, sink_of
-from recorder.sinks.runner import Counts
+from recorder.sinks.runner import Counts, sentence
 
 T = TypeVar("T")
 
@@ -181,7 +181,7 @@ class SinkProcess:
             return  # a process that was killed while it spoke
         self.counts = news.counts
         self.is_complete = news.is_done
-        self._words.extend(f"sink {self.name}: {words}" for words in news.words)
+        self._words.extend(sentence(self.name, words) for words in news.words)
 
     def _close_input(self) -> None:
         process = self._process
@@ -204,7 +204,7 @@ class SinkProcesses:
         """Pass on what they said."""
         for item in self.all:
             for words in item.take_words():
-                notify(_warned(words))
+                notify(words)
 
     def telling(
         self, notify: Callable[[str], None], also: Callable[[T], None]
@@ -222,9 +222,3 @@ class SinkProcesses:
         for item in self.all:
             item.end()
         return [item.wait() for item in self.all]
-
-
-def _warned(words: str) -> str:
-    """Put the word `warning` first."""
-    head, colon, rest = words.partition(": warning: ")
-    return f"warning: {head}: {rest}" if colon else words

@@ -19,47 +19,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-import msgspec
-
 from recorder.book import Books
 from recorder.errors import RecorderError, SinkDown, SinkRefused
 from recorder.event import BookUpdate, Event
 from recorder.sinks import BookTop, Position, Record, Sink, top_of
+from recorder.sinks.counts import Counts as Counts
 
 QUEUE_BATCHES = 4
 """Batches that may wait; with the one in hand, what a sink may hold in memory."""
+
+INDEX_MAX = 2**31 - 1
+"""Behind every event of a frame."""
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 30.0
 _REFUSED_DELAY_S = 60.0
 _IDLE_S = 5.0
 """A position alone, with nothing wanted before it, is kept so often."""
-
-
-class Counts(msgspec.Struct, omit_defaults=False):
-    """How one sink is doing; plain attributes, written by its thread, read by anybody.
-
-    Attributes:
-        state: `opening`, `ready`, `down` (it failed, and is tried again), `refused` (the same, but
-            a person must change something), `ended`.
-        records: kept by the sink so far; batches: in so many; refused: those among them that it
-            could keep only aside, because of what they hold.
-        failures: of any kind; missed: frames that the capture held no more when it came to them.
-        seq, index: its position; None before it is known. waiting: records on their way.
-        error: the latest failure, in words without secrets; None while all is well.
-        seconds: that the sink took for the batches so far.
-    """
-
-    state: str = "opening"
-    records: int = 0
-    batches: int = 0
-    refused: int = 0
-    failures: int = 0
-    missed: int = 0
-    seq: int | None = None
-    index: int | None = None
-    waiting: int = 0
-    error: str | None = None
-    seconds: float = 0.0
 
 
 class Runner:
@@ -404,6 +379,12 @@ def earliest(stands: Sequence[Position | None]) -> Position | None:
     if not known or len(known) < len(stands):
         return None
     return min(known, key=lambda item: (item.seq, item.index))
+
+
+def sentence(name: str, words: str) -> str:
+    """Return what a runner tells, with the name of its sink, the word `warning` first."""
+    rest = words.removeprefix("warning: ")
+    return f"sink {name}: {words}" if rest == words else f"warning: sink {name}: {rest}"
 
 
 def _words_of(error: Exception) -> str:

@@ -19,6 +19,7 @@ from recorder.console import print_json, say, talk
 from recorder.errors import ExitCode
 from replay.cli.faults import check_names, fault_lines, fault_options, read_faults, writing_faults
 from replay.cli.keys import keys_steer, lines_steer
+from replay.cli.outlets import outlets_of, say_counts, with_counts, with_outlets
 from replay.cli.screen import shown
 from replay.cli.selection import (
     follow_option,
@@ -80,6 +81,14 @@ _NUMBERS = {"float": float, "decimal": Decimal, "str": str}
     "--lateness", is_flag=True, help="Report how late frames were handed over, as a distribution."
 )
 @fault_options
+@click.option(
+    "--sink",
+    "sinks",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Also into a database, a cache or a sink of one's own, as recorder record --sink does; "
+    "what it has already is passed over. Again for more. See docs/sinks.md.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON; implies --digest.")
 def play_command(
     paths: tuple[str, ...],
@@ -100,6 +109,7 @@ def play_command(
     seed: int | None,
     heal: str | None,
     fault_log: Path | None,
+    sinks: tuple[str, ...],
     as_json: bool,  # noqa: FBT001 - a click flag
 ) -> ExitCode:
     """Play captures through the parser into a strategy, in the order recorded.
@@ -133,10 +143,17 @@ def play_command(
         interrupt_asks(controls.stop) if follow and controls is not None else nullcontext(),
         shown(captures, start, end, has_keys=has_keys, follows=follow) as show,
         writing_faults(fault_log) as on_fault,
+        outlets_of(
+            sinks,
+            captures,
+            is_whole=not (start or end or channels or instruments),
+            at_once=pace.label != "max",
+            wrong=wrong,
+        ) as outlets,
     ):
         report = play(
             captures,
-            None if strategy is None else load(strategy),
+            with_outlets(None if strategy is None else load(strategy), outlets),
             speed=pace,
             loop=loop or None,
             follow=follow,
@@ -154,9 +171,10 @@ def play_command(
             on_progress=show,
         )
     if as_json:
-        print_json(report)
+        print_json(with_counts(report, outlets))
     else:
         _print(report, has_strategy=strategy is not None)
+        say_counts(outlets)
     if not report.frames:
         _say_nothing_played(captures)
     say_problems(report.problems, lost_rows=report.lost_rows, torn_tail=report.torn_tail)

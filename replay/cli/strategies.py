@@ -14,7 +14,7 @@ from pathlib import Path
 
 import recorder
 import replay
-from recorder.errors import CheckFailed, RecorderError
+from recorder.errors import CheckFailed, RecorderError, SinkDown, SinkRefused
 from recorder.strategy import load_strategy
 from replay.player import NOTE
 
@@ -39,7 +39,7 @@ def blamed_on_strategy() -> Iterator[None]:
     """Show a fault of the strategy with its own part of the traceback, and end with exit code 1."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, SinkDown, SinkRefused):
         raise
     except Exception as error:
         notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(NOTE)]
