@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
+from recorder.errors import UsageError
 from recorder.event import InstrumentUpdate
 from recorder.strategy import Context
 
@@ -141,3 +142,32 @@ class TradingContext(Context, Protocol):
     def record(self, name: str, value: float) -> None:
         """Write a value into the results, with the time."""
         ...
+
+
+_NAMES = frozenset({
+    "amend", "balance", "balances", "buy", "cancel", "instruments", "log", "open_orders",
+    "position", "positions", "record", "sell", "to_lot", "to_tick",
+})  # fmt: skip
+
+
+class CannotTrade(UsageError, AttributeError):
+    """A strategy that trades was given a stream that is only watched.
+
+    It is an AttributeError too, so `hasattr(context, "buy")` is how a strategy asks.
+    """
+
+
+class Watching:
+    """What a context is that has the market, and no account: that of `play` and of `record`."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what to do instead, for what a trading context would have."""
+        if name in _NAMES:
+            raise CannotTrade(
+                f"expected a context that trades for context.{name}, received one that only "
+                f"watches; run the strategy with replay backtest, or wrap it in "
+                f"replay.backtest.Simulation"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from recorder.book import Book, Books
 from recorder.clock import DataClock
 from recorder.timers import Call, Timer, Timers
+from recorder.trading import Watching
 
 
-class PlayContext:
+class PlayContext(Watching):
     """What a strategy may look at.
 
     Attributes:

@@ -18,9 +18,10 @@ from recorder.live.lane import TOLD_MAX, Item, Lane, Resume
 from recorder.okx.interpreter import Interpreter
 from recorder.strategy import Adapted, Context
 from recorder.timers import Timers
+from recorder.trading import Watching
 
 
-class HandlerContext:
+class HandlerContext(Watching):
     """What a handler is given beside the event; see `recorder.strategy.Context`.
 
     Attributes:

@@ -142,7 +142,6 @@ class Market:
             return
         price, left = self.depth.ticks(event.price), self.depth.lots(event.size)
         is_bid = event.side == "sell"
-        mid = self.depth.double_mid()
         for order in self._by_priority(is_bid):
             if time <= order.since or order.price is None:
                 continue
@@ -155,7 +154,7 @@ class Market:
             lots = min(left, order.left)
             if lots:
                 left -= lots
-                self._fill(order, order.price, lots, okx.MAKER, time, mid)
+                self._fill(order, order.price, lots, okx.MAKER, time, self.depth.double_mid())
             if not left:
                 break
 
@@ -321,9 +320,12 @@ class Market:
         if not self.resting:
             return
         for is_bid in (_BIDS, _ASKS):
+            orders = self._by_priority(is_bid)
+            if not orders:
+                continue
             best = self.depth.best_ask() if is_bid else self.depth.best_bid()
             used = 0
-            for order in self._by_priority(is_bid):
+            for order in orders:
                 if best is None or order.price is None or order.since >= time:
                     continue
                 if order.price < best if is_bid else order.price > best:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from scenes import DELAY_MS, LINEAR, MS, SPOT, START, Done, Scene, Script
 
+from recorder.book import Books
 from recorder.errors import UsageError
 from recorder.event import AccountUpdate, Fill, OrderUpdate, PositionUpdate
+from replay.context import PlayContext
 
 D = Decimal
 BTC, LIN = SPOT["instId"], LINEAR["instId"]
@@ -397,3 +399,12 @@ def test_quotes_make_a_book_where_no_depth_is_recorded() -> None:
     )
     run(scene, script)
     assert script.fills() == [(D("100.1"), D(3), "T"), (D(100), D(1), "M")]
+
+
+def test_a_strategy_that_trades_is_told_where_it_can() -> None:
+    context = PlayContext([Books()])
+    assert not hasattr(context, "buy")
+    with pytest.raises(UsageError, match=r"context.buy.*replay backtest"):
+        context.buy(BTC, 1)
+    with pytest.raises(AttributeError, match="no attribute 'bye'"):
+        context.bye()
