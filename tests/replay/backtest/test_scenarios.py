@@ -233,3 +233,40 @@ def test_a_linear_position_is_turned_at_its_average_price() -> None:
     assert pnl == [0, 0, D("0.031")]
     last = done.rows["positions"][-1]
     assert (last["position"], last["average_price"]) == (D(-6), D("100.9"))
+
+
+def test_once_the_price_has_gone_through_nobody_stands_before_the_order() -> None:
+    scene = calm(SPOT)
+    scene.trade(50, BTC, "sell", 99.9, 1.5)
+    scene.trade(60, BTC, "sell", 100.0, 2)
+    scene.tick(200)
+    script = Script((20, lambda context: context.buy(BTC, "4", "100.0")))
+    run(scene, script)
+    assert script.fills() == [(D(100), D("1.5"), "M"), (D(100), D(2), "M")]
+
+
+def test_orders_of_one_strategy_share_a_trade_in_their_order() -> None:
+    scene = calm(SPOT)
+    scene.trade(50, BTC, "sell", 100.0, 1.5)
+    scene.trade(60, BTC, "sell", 99.9, 0.7)
+    scene.tick(200)
+    script = Script(
+        (20, lambda context: context.buy(BTC, "1", "100.0")),
+        (21, lambda context: context.buy(BTC, "1", "100.0")),
+        (22, lambda context: context.buy(BTC, "1", "99.9")),
+    )
+    run(scene, script, queue="front")
+    assert script.fills() == [
+        (D(100), D(1), "M"), (D(100), D("0.5"), "M"), (D(100), D("0.5"), "M"),
+        (D("99.9"), D("0.2"), "M"),
+    ]  # fmt: skip
+
+
+def test_a_trade_before_the_order_came_is_not_for_it_however_late_it_is_told() -> None:
+    scene = calm(SPOT)
+    scene.delay_ms = 40
+    scene.trade(20, BTC, "sell", 99.0, 50)  # received at 60; the order arrived at 21
+    scene.tick(200)
+    script = Script((20, lambda context: context.buy(BTC, "1", "100.0")))
+    run(scene, script)
+    assert script.states == ["live"]
