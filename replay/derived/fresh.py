@@ -71,7 +71,7 @@ class Tables:
             if file is None:
                 path = self._root / part_path(view.name, date_of(source.path), source.segment)
                 file = self._files[key] = TableFile(path, part, self.reads)
-            batches = file.batches(schema.names, bounds)
+            batches = file.batches(schema, bounds)
             first = next(batches, None)
         except TableStale:
             self.reads.refused += 1

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import zlib
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from hashlib import blake2b
+from itertools import chain
+from mmap import mmap
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,7 +24,7 @@ import pyarrow.parquet
 from recorder.capture.place import Place, Remote
 from recorder.errors import Damage, StoreFailed
 from replay.derived.index import TablePart
-from replay.derived.writing import chunk_range, read_exactly
+from replay.derived.writing import chunk_range
 from replay.pushdown import Bounds
 
 # pyarrow has no types of its own, and the stubs lag behind it by versions: checked by the tests.
@@ -31,10 +32,8 @@ pa: Any = pyarrow
 pq: Any = pyarrow.parquet
 
 IN_MEMORY = 32 << 20
-"""Compressed bytes that are kept between the check and the decoding; more is read twice."""
-AT_ONCE = 4 << 20
-"""Bytes read by one call."""
-GROUPS_AT_ONCE = 4
+"""Compressed bytes of one file that are held at once; where more is wanted, it is read twice."""
+_SEVERAL = object()
 
 
 class TableStale(Exception):
@@ -69,7 +68,7 @@ class TableFile:
         self._part = part
         self._reads = reads
         with closing(self._open()) as opened:
-            footer = opened.read_at(part.bytes - part.footer_bytes, part.footer_bytes)
+            footer = opened.tail(part.footer_bytes)
         reads.bytes += len(footer)
         if blake2b(footer, digest_size=8).hexdigest() != part.footer:
             raise TableStale(f"{path.name}: footer")
@@ -87,56 +86,96 @@ class TableFile:
             raise TableStale(f"{self._path.name}: size")
         return opened
 
-    def batches(self, names: Sequence[str], bounds: Bounds) -> Iterator[Any]:
-        """Yield the rows of the row groups that may hold wanted ones, as record batches.
+    def batches(self, schema: pa.Schema, bounds: Bounds) -> Iterator[Any]:
+        """Yield the rows of the row groups that may hold wanted ones, a record batch for each.
 
         Args:
-            names: top-level columns; at least one.
+            schema: top-level columns of the view, at least one; a list may come with other names
+                of its members.
 
         Raises:
             TableStale: the file fails, before the first batch.
             Damage: it fails behind that, where it was whole a moment ago.
         """
         count = self._metadata.num_row_groups
-        groups = [group for group in range(count) if self._may_hold(group, bounds)]
-        if groups:
+        wanted = [
+            _Group(group, {name: self._held(group, name) for name in schema.names})
+            for group in range(count)
+            if self._may_hold(group, bounds)
+        ]
+        if wanted:
             with closing(self._open()) as opened:
-                chunks = _Chunks(opened, self._ranges(groups, names))
-                chunks.check()
-                self._reads.bytes += chunks.bytes
-                yield from self._decode(chunks, groups, list(names))
+                for group, loaded in self._checked(opened, wanted):
+                    yield self._decode(group, loaded, schema)
         self._reads.parts += 1
-        self._reads.groups += len(groups)
-        self._reads.groups_skipped += count - len(groups)
+        self._reads.groups += len(wanted)
+        self._reads.groups_skipped += count - len(wanted)
 
-    def _decode(self, chunks: _Chunks, groups: list[int], names: list[str]) -> Iterator[Any]:
-        try:
-            file = pq.ParquetFile(pa.PythonFile(chunks, mode="r"), metadata=self._metadata)
-            for at in range(0, len(groups), GROUPS_AT_ONCE):
-                table = file.read_row_groups(groups[at : at + GROUPS_AT_ONCE], columns=names)
-                table = table.select(names)
-                self._reads.rows += table.num_rows
-                yield from table.to_batches()
-        except GeneratorExit:
-            raise
-        except Exception as error:
-            raise Damage(
-                f"expected {self._path} to stay the table that it was when it was checked, but "
-                f"reading it failed: {error}; run the query again",
-                file=str(self._path),
-                cause="a derived table changed while it was read",
-            ) from error
-
-    def _ranges(self, groups: Sequence[int], names: Sequence[str]) -> list[_Range]:
-        """Return where the column chunks of some top-level columns are, and their checksums."""
-        wanted = set(names)
-        numbers = [n for n, leaf in enumerate(self._leaves) if leaf.partition(".")[0] in wanted]
-        ranges = []
+    def _checked(self, opened: _Opened, groups: list[_Group]) -> Iterator[tuple[_Group, mmap]]:
+        """Read at once what is not much; else check all of it before the first row is given."""
+        ranges = {group.number: self._ranges(group) for group in groups}
+        size = sum(piece.length for pieces in ranges.values() for piece in pieces)
+        self._reads.bytes += size
+        if size <= IN_MEMORY:
+            loaded = _loaded(opened, list(chain.from_iterable(ranges.values())))
+            for group in groups:
+                yield group, loaded
+            return
+        for pieces in ranges.values():
+            _loaded(opened, pieces)
         for group in groups:
-            columns = self._metadata.row_group(group)
-            for number in numbers:
+            try:
+                loaded = _loaded(opened, ranges[group.number])
+            except TableStale as stale:
+                raise Damage(
+                    f"expected {self._path} to stay the table that it was when it was checked, "
+                    f"but {stale} is another one now; run the query again",
+                    file=str(self._path),
+                    cause="a derived table changed while it was read",
+                ) from stale
+            yield group, loaded
+
+    def _decode(self, group: _Group, loaded: mmap, schema: pa.Schema) -> Any:
+        rows: int = self._metadata.row_group(group.number).num_rows
+        self._reads.rows += rows
+        columns: dict[str, Any] = {}
+        if group.stored:
+            file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(loaded)), metadata=self._metadata)
+            is_wide = len(group.stored) > 2
+            table = file.read_row_group(group.number, columns=group.stored, use_threads=is_wide)
+            (batch,) = table.combine_chunks().to_batches()
+            columns = {name: batch.column(name) for name in group.stored}
+        for field in schema:
+            if field.name not in columns:
+                value = pa.scalar(group.held[field.name], type=field.type)
+                columns[field.name] = pa.repeat(value, rows)
+        arrays = [columns[name] for name in schema.names]
+        return pa.RecordBatch.from_arrays(arrays, names=schema.names)
+
+    def _held(self, group: int, name: str) -> Any:
+        """Return the one value of a column in a row group, None for NULL; else `_SEVERAL`."""
+        if name not in self._leaves:
+            return _SEVERAL
+        columns = self._metadata.row_group(group)
+        statistics = columns.column(self._leaves.index(name)).statistics
+        if statistics is None:
+            return _SEVERAL
+        if statistics.null_count == columns.num_rows:
+            return None
+        if not statistics.null_count and statistics.has_min_max:
+            low, high = statistics.min, statistics.max
+            return low if low == high else _SEVERAL
+        return _SEVERAL
+
+    def _ranges(self, group: _Group) -> list[_Range]:
+        """Return where the column chunks to be read are, and their checksums."""
+        stored = set(group.stored)
+        columns = self._metadata.row_group(group.number)
+        ranges = []
+        for number, leaf in enumerate(self._leaves):
+            if leaf.partition(".")[0] in stored:
                 start, length = chunk_range(columns.column(number))
-                checksum = self._part.checksums[group * len(self._leaves) + number]
+                checksum = self._part.checksums[group.number * len(self._leaves) + number]
                 ranges.append(_Range(start, length, checksum))
         return sorted(ranges)
 
@@ -164,6 +203,19 @@ class TableFile:
         return True
 
 
+class _Group:
+    """One row group, and which of the wanted columns must be read of it.
+
+    Attributes:
+        held: the one value of each column, or `_SEVERAL`. stored: the columns with several.
+    """
+
+    def __init__(self, number: int, held: dict[str, Any]) -> None:
+        self.number = number
+        self.held = held
+        self.stored = [name for name, value in held.items() if value is _SEVERAL]
+
+
 class _Range(NamedTuple):
     """One column chunk in a file."""
 
@@ -184,14 +236,30 @@ class _Opened:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self.size = os.fstat(self._fd).st_size
 
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Return bytes from `offset` on: `length`, or fewer where the file ends or fails."""
+    def read_into(self, target: memoryview, offset: int) -> None:
+        """Fill a part of memory with the bytes from `offset` on; less where the file ends."""
+        if self._fd < 0:
+            content = self._file.read_at(len(target), offset)
+            target[: len(content)] = content
+            return
+        while len(target):
+            count = os.preadv(self._fd, [target], offset)
+            if not count:
+                return
+            target, offset = target[count:], offset + count
+
+    def tail(self, length: int) -> bytes:
+        """Return the last bytes.
+
+        Raises:
+            TableStale: they cannot be read.
+        """
+        content = bytearray(length)
         try:
-            if self._fd < 0:
-                return bytes(self._file.read_at(length, offset))
-            return read_exactly(self._fd, offset, length)
-        except OSError:
-            return b""
+            self.read_into(memoryview(content), self.size - length)
+        except OSError as error:
+            raise TableStale(f"the file ({error})") from error
+        return bytes(content)
 
     def close(self) -> None:
         """Close it."""
@@ -201,91 +269,31 @@ class _Opened:
             os.close(self._fd)
 
 
-class _Chunks:
-    """The checked column chunks of a file, at their places in it, as a file for Arrow.
+def _loaded(opened: _Opened, ranges: Sequence[_Range]) -> mmap:
+    """Return memory of the file's size with the checked chunks at their places.
 
-    What lies between them reads as zeros: Arrow joins neighbouring reads and skips it.
+    What lies between them is never touched, and takes no memory.
+
+    Raises:
+        TableStale: a chunk is not the one that was written.
     """
-
-    def __init__(self, opened: _Opened, ranges: Sequence[_Range]) -> None:
-        self._opened = opened
-        self._ranges = ranges
-        self._starts = [piece.start for piece in ranges]
-        self._kept: list[memoryview] | None = None
-        self._at = 0
-        self.bytes = sum(piece.length for piece in ranges)
-        self.closed = False
-
-    def check(self) -> None:
-        """Read everything and compare; keep it if it is not much.
-
-        Raises:
-            TableStale: a chunk is not the one that was written.
-        """
-        kept: list[memoryview] = []
+    memory = mmap(-1, opened.size)
+    with memoryview(memory) as view:
         first = 0
-        while first < len(self._ranges):
-            # Neighbours in one read, a few MiB at most.
-            end, last = self._ranges[first].start, first
-            while last < len(self._ranges) and self._ranges[last].start == end:
-                end += self._ranges[last].length
+        while first < len(ranges):
+            start = end = ranges[first].start
+            last = first
+            while last < len(ranges) and ranges[last].start == end:  # neighbours, in one read
+                end += ranges[last].length
                 last += 1
-                if end - self._ranges[first].start >= AT_ONCE:
-                    break
-            run = self._ranges[first:last]
-            content = memoryview(self._opened.read_at(run[0].start, end - run[0].start))
-            for piece in run:
-                begin = piece.start - run[0].start
-                chunk = content[begin : begin + piece.length]
-                _compare(chunk, piece)
-                if self.bytes <= IN_MEMORY:
-                    kept.append(chunk)
+            try:
+                with view[start:end] as target:
+                    opened.read_into(target, start)
+            except OSError as error:
+                raise TableStale(f"the file ({error})") from error
+            for piece in ranges[first:last]:
+                with view[piece.start : piece.start + piece.length] as chunk:
+                    if zlib.crc32(chunk) != piece.checksum:
+                        raise TableStale(f"the column chunk at {piece.start}")
             first = last
-        if self.bytes <= IN_MEMORY:
-            self._kept = kept
-
-    def _load(self, number: int) -> memoryview:
-        if self._kept is not None:
-            return self._kept[number]
-        piece = self._ranges[number]
-        content = memoryview(self._opened.read_at(piece.start, piece.length))
-        _compare(content, piece)
-        return content
-
-    def read(self, size: int = -1) -> bytes:
-        """Return `size` bytes from the position on."""
-        start, end = self._at, self._at + size
-        self._at = end
-        number = max(bisect_right(self._starts, start) - 1, 0)
-        parts: list[bytes | memoryview] = []
-        at = start
-        while number < len(self._ranges) and self._starts[number] < end:
-            piece = self._ranges[number]
-            content = self._load(number)[max(start - piece.start, 0) : end - piece.start]
-            begin = max(piece.start, start)
-            if len(content):
-                parts += (bytes(begin - at), content)
-                at = begin + len(content)
-            number += 1
-        parts.append(bytes(end - at))
-        return b"".join(parts)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move; the end is behind the last chunk."""
-        last = self._ranges[-1]
-        base = (0, self._at, last.start + last.length)[whence]
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def close(self) -> None:
-        """Do nothing: whoever opened the file closes it."""
-        self.closed = True
-
-
-def _compare(content: memoryview, piece: _Range) -> None:
-    if zlib.crc32(content) != piece.checksum:
-        raise TableStale(f"the column chunk at {piece.start}")
+    return memory

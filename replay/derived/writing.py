@@ -7,7 +7,6 @@ checksums. Refuses to make rows, and to hold more than a block of them.
 
 from __future__ import annotations
 
-import os
 import zlib
 from hashlib import blake2b
 from pathlib import Path
@@ -32,6 +31,8 @@ BLOCK_ROWS = 262_144
 BLOCK_BYTES = 128 << 20
 """A sorted block ends early when its rows would take more memory."""
 GROUP_ROWS = 16_384
+OWN_GROUP_ROWS = 4_096
+"""So many rows of one instrument and channel have groups of their own."""
 LEVEL = 3
 _READ_BYTES = 1 << 20
 _SORTED_BY = ("instrument", "channel")
@@ -77,7 +78,8 @@ class TableWriter:
                 mode=0o700 if self._mode == 0o600 else 0o755, parents=True, exist_ok=True
             )
             self._writer = _open(self._temporary, table.schema)
-        self._writer.write_table(table, row_group_size=GROUP_ROWS)
+        for start, stop in groups_of(table):
+            self._writer.write_table(table.slice(start, stop - start), row_group_size=GROUP_ROWS)
 
     def close(self) -> TablePart:
         """Give the file its name; return what proves it. Without rows there is no file."""
@@ -112,6 +114,37 @@ def sorted_rows(table: Any) -> Any:
     keys = {name: _ranks(table.column(name)) for name in names}
     order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in names])
     return table.take(order)
+
+
+def groups_of(table: Any) -> list[tuple[int, int]]:
+    """Return where the row groups of sorted rows begin and end.
+
+    Of many rows of one instrument and channel each group holds nothing else: such a group is
+    skipped, or wanted, as a whole, and these two columns need not be read.
+    """
+    names = [name for name in _SORTED_BY if name in table.schema.names]
+    ends = {table.num_rows}
+    for name in names:
+        column = table.column(name).combine_chunks()
+        changes = pc.not_equal(column.slice(1), column.slice(0, max(len(column) - 1, 0)))
+        # A change to or from NULL is none for `not_equal`; a group may hold it, that is all.
+        ends.update(n + 1 for n in pc.indices_nonzero(pc.fill_null(changes, False)).to_pylist())
+    groups: list[tuple[int, int]] = []
+    start = at = 0
+    for end in sorted(ends):
+        if start < at and (end - at >= OWN_GROUP_ROWS or end - start > GROUP_ROWS):
+            groups.append((start, at))
+            start = at
+        while end - start > GROUP_ROWS:
+            groups.append((start, start + GROUP_ROWS))
+            start += GROUP_ROWS
+        if end - start >= OWN_GROUP_ROWS:
+            groups.append((start, end))
+            start = end
+        at = end
+    if start < table.num_rows:
+        groups.append((start, table.num_rows))
+    return groups
 
 
 def _ranks(column: Any) -> Any:
@@ -205,16 +238,3 @@ def _checksum(file: Any, length: int) -> int:
         total = zlib.crc32(content, total)
         length -= len(content)
     return total
-
-
-def read_exactly(fd: int, offset: int, length: int) -> bytes:
-    """Return `length` bytes of a file, or fewer where it ends."""
-    parts = []
-    while length > 0:
-        content = os.pread(fd, min(length, 16 << 20), offset)
-        if not content:
-            break
-        parts.append(content)
-        offset += len(content)
-        length -= len(content)
-    return b"".join(parts) if len(parts) != 1 else parts[0]
