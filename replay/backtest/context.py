@@ -7,23 +7,24 @@ more than the strategy can know. Refuses to answer them: answers are events.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import Context as Arithmetic
 from types import MappingProxyType
 from typing import Any
 
 from recorder.book import Books
-from recorder.clock import DataClock
 from recorder.errors import UsageError
 from recorder.event import InstrumentUpdate
 from recorder.okx.contracts import exact
 from recorder.okx.orders import KINDS
+from recorder.strategy import Context
 from recorder.timers import Call, Listener, Timer, Timers
 from recorder.trading import Order, Price
 from replay.backtest.exchange import Exchange
 from replay.backtest.journal import Journal
 from replay.backtest.member import Member
 
-_EXACT = Context(prec=60)
+_EXACT = Arithmetic(prec=60)
 _ROUNDINGS = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
 
 
@@ -55,7 +56,7 @@ class BacktestContext:
     """See `recorder.trading.TradingContext`, which this is.
 
     Attributes:
-        clock: data time. books: as recorded and received until now. restarts: always 0.
+        clock: data time. restarts: always 0.
         instruments: rules by instrument, as recorded until now.
         timers: what was set; see `at`, `after`, `every`.
     """
@@ -65,21 +66,24 @@ class BacktestContext:
     def __init__(
         self,
         member: Member,
-        clock: DataClock,
-        books: Books,
-        timers: Timers,
+        stream: Context,
         exchange: Exchange,
         journal: Journal,
     ) -> None:
-        self.clock = clock
-        self.books = books
-        self.timers = OwnTimers(timers)
+        self.clock = stream.clock
+        self.timers = OwnTimers(stream.timers)
         self.timers.context = self
         self.instruments: Mapping[str, InstrumentUpdate] = MappingProxyType(exchange.instruments)
         self.balances: Mapping[str, Decimal] = MappingProxyType(member.balances)
         self.positions: Mapping[str, Decimal] = MappingProxyType(member.positions)
         self._member, self._exchange, self._journal = member, exchange, journal
+        self._stream = stream
         self._sent = 0
+
+    @property
+    def books(self) -> Books:
+        """Every order book as recorded and received until now."""
+        return self._stream.books
 
     # --- timers --------------------------------------------------------------------------------
 

@@ -15,8 +15,6 @@ from typing import Any
 
 import msgspec
 
-from recorder.book import Books
-from recorder.clock import DataClock
 from recorder.event import (
     BookUpdate,
     Event,
@@ -29,7 +27,7 @@ from recorder.event import (
 from recorder.okx import orders as okx
 from recorder.okx.contracts import Contract, contract_of, to_units
 from recorder.okx.orders import Refusal
-from recorder.timers import Timers
+from recorder.strategy import Context
 from recorder.trading import Order
 from replay.backtest import statement
 from replay.backtest.journal import Journal
@@ -54,9 +52,7 @@ class Exchange:
     def __init__(
         self,
         settings: Settings,
-        clock: DataClock,
-        timers: Timers,
-        books: Books,
+        stream: Context,
         valuation: Valuation,
         journal: Journal,
     ) -> None:
@@ -66,7 +62,8 @@ class Exchange:
         self.members: list[Member] = []
         self.seq = -1
         self.untradable: dict[str, str] = {}
-        self._clock, self._timers, self._books = clock, timers, books
+        # Books are asked for each time: a live stream has new ones after a loss.
+        self._stream, self._clock, self._timers = stream, stream.clock, stream.timers
         self._valuation, self._journal = valuation, journal
         self._markets: dict[str, Market] = {}
         self._busy: dict[str, Market] = {}
@@ -84,7 +81,7 @@ class Exchange:
         """Let a market with orders see an update."""
         market = self._busy.get(event.instrument)
         if market is not None:
-            market.on_book(event, self._books.get(event.instrument))
+            market.on_book(event, self._stream.books.get(event.instrument))
             self._rest(market)
 
     def on_trade(self, event: Trade) -> None:
@@ -142,7 +139,7 @@ class Exchange:
             self._answer(member, time, back, [statement.refused(order, refusal, time)])
             return
         self._order_ids += 1
-        book = self._books.get(order.instrument)
+        book = self._stream.books.get(order.instrument)
         is_whole = book is not None and book.is_whole
         mid = book.mid() if book is not None and is_whole else None
         resting = Resting(
@@ -190,7 +187,7 @@ class Exchange:
     def _send(self, what: str, member: Member, order: Resting, **more: Any) -> None:
         name = order.contract.instrument
         market = self._markets[name]
-        book = self._books.get(name)
+        book = self._stream.books.get(name)
         if name not in self._busy:
             market.begin(book, self._quotes.get(name))
             self._busy[name] = market
@@ -304,7 +301,7 @@ class Exchange:
 
     def _way_back(self, order: Resting) -> int:
         name = order.contract.instrument
-        delay = self._markets[name].recorded.feed_delay(self._books.get(name))
+        delay = self._markets[name].recorded.feed_delay(self._stream.books.get(name))
         member: Member = order.owner
         return self.settings.latency.draw(member.random, delay)[1]
 

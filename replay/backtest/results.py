@@ -63,16 +63,18 @@ class Results:
     """The tables of one run.
 
     Args:
-        out: directory to write to; None keeps the rows in memory.
+        out: directory to write to. keep: without one, keep the rows in memory; else they are only
+            counted and digested.
 
     Attributes:
         counts: rows by table. rows: where nothing is written, all of them.
     """
 
-    def __init__(self, out: Path | None) -> None:
+    def __init__(self, out: Path | None, *, keep: bool = True) -> None:
         self.counts = dict.fromkeys(TABLES, 0)
         self.rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
         self._out = out
+        self._holds = keep or out is not None
         self._hash = new_hash()
         self._writers: dict[str, Any] = {}
         if out is not None:
@@ -82,6 +84,8 @@ class Results:
         """Add a row: the values of the table's columns, in their order."""
         self._hash.update(_ENCODER.encode((table, row)))
         self.counts[table] += 1
+        if not self._holds:
+            return
         rows = self.rows[table]
         rows.append(row)
         if self._out is not None and len(rows) >= _BATCH:

@@ -95,6 +95,7 @@ def backtest(
     strategy: object,
     *,
     out: str | os.PathLike[str] | None = None,
+    keep: bool = True,
     start: int | None = None,
     end: int | None = None,
     channels: Iterable[str] | str | None = None,
@@ -109,8 +110,8 @@ def backtest(
     Args:
         capture, start, end, channels, instruments: see `replay.play`.
         strategy: see `recorder.strategy`; each item of a list trades with an account of its own.
-        out: new directory for the tables (Parquet), `stats.json` and `report.json`; None keeps
-            them in memory.
+        out: new directory for the tables (Parquet), `stats.json` and `report.json`.
+        keep: without `out`, keep all rows in memory and return them.
         faults, fault_seed: what shall go wrong on the way; see `replay.play`.
         settings: `cash`, `leverage`, `maker_fee`, `taker_fee`, `latency`, `queue`, `currency`,
             `sample`, `seed`; see `replay.backtest.settings.make_settings`.
@@ -129,7 +130,7 @@ def backtest(
     known = [
         rules for item in captures for rules in _rules_before(item, start, is_filtered=is_filtered)
     ]
-    simulation = Simulation(strategy, assumed, out=directory, known=known)
+    simulation = Simulation(strategy, assumed, out=directory, keep=keep, known=known)
     try:
         played = play(
             captures,

@@ -50,7 +50,7 @@ class Simulation:
 
     Args:
         strategies: see `recorder.strategy`; each item of a list has an account of its own.
-        known: rules of instruments recorded before the first event.
+        out, keep: see `Results`. known: rules of instruments recorded before the first event.
 
     Attributes:
         results: the tables. start, end: data time of the first frame and of the last, ns.
@@ -63,6 +63,7 @@ class Simulation:
         settings: Settings,
         *,
         out: Path | None = None,
+        keep: bool = True,
         known: Iterable[InstrumentUpdate] = (),
     ) -> None:
         several = list(strategies) if isinstance(strategies, (list, tuple)) else [strategies]
@@ -71,7 +72,7 @@ class Simulation:
         self.settings = settings
         self._adapted: list[Adapted] = [adapt(strategy) for strategy in several]
         self._known = list(known)
-        self.results = Results(out)
+        self.results = Results(out, keep=keep)
         self.account_events = 0
         self.start: int | None = None
         self.end: int | None = None
@@ -90,15 +91,13 @@ class Simulation:
         """
         if self.exchange is not None:
             raise UsageError("expected a backtest to run forward once, received a seek or a loop")
-        settings, clock, timers = self.settings, context.clock, context.timers
+        settings, clock = self.settings, context.clock
         self._clock = clock
         self.start = clock.now()
-        valuation = Valuation(context.books, settings.currency)
+        valuation = Valuation(context, settings.currency)
         self._valuation = valuation
         journal = self._journal = Journal(self.results, valuation, settings.cash)
-        exchange = self.exchange = Exchange(
-            settings, clock, timers, context.books, valuation, journal
-        )
+        exchange = self.exchange = Exchange(settings, context, valuation, journal)
         for rules in self._known:
             exchange.on_instrument(rules)
         names: list[str] = []
@@ -107,9 +106,7 @@ class Simulation:
             again = names.count(names[-1])
             name = names[-1] if again == 1 else f"{names[-1]}-{again}"
             member = Member(rank, name, adapted, settings)
-            member.context = BacktestContext(
-                member, clock, context.books, timers, exchange, journal
-            )
+            member.context = BacktestContext(member, context, exchange, journal)
             self.members.append(member)
             journal.begin(member)
         exchange.members = self.members
@@ -126,7 +123,7 @@ class Simulation:
             **dict.fromkeys(GAPS, exchange.on_gap),
         }
         self._handles = [(member.handle, member.context) for member in self.members]
-        timers.set(clock.now() + settings.sample, lambda _: self._sample(), settings.sample)
+        context.timers.set(clock.now() + settings.sample, lambda _: self._sample(), settings.sample)
         for member in self.members:
             member.adapted.start(member.context)
 

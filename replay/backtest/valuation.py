@@ -7,9 +7,9 @@ named, not counted as nothing.
 
 from __future__ import annotations
 
-from recorder.book import Books
 from recorder.event import IndexPrice, MarkPrice, Trade
 from recorder.okx.contracts import ONE, Contract, to_units
+from recorder.strategy import Context
 from replay.backtest.account import Account
 
 _DOLLARS = ("USD", "USDT", "USDC")
@@ -23,9 +23,9 @@ class Valuation:
         unpriced: currencies that could not be valued, in the order they were met.
     """
 
-    def __init__(self, books: Books, currency: str) -> None:
+    def __init__(self, stream: Context, currency: str) -> None:
         self.unpriced: dict[str, None] = {}
-        self._books = books
+        self._stream = stream
         self._currency = currency
         self._marks: dict[str, float] = {}
         self._indexes: dict[str, float] = {}
@@ -56,7 +56,7 @@ class Valuation:
 
     def mid(self, instrument: str) -> float | None:
         """Return the middle of an instrument's book, None where that is not whole."""
-        book = self._books.get(instrument)
+        book = self._stream.books.get(instrument)
         if book is None or not book.is_whole:
             return None
         mid: float | None = book.mid()

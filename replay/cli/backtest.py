@@ -152,6 +152,7 @@ def backtest_command(
             captures,
             [load(spec) for spec in strategies],
             out=tables,
+            keep=False,
             start=start,
             end=end,
             channels=wanted_channels,

@@ -154,3 +154,18 @@ def test_a_mistake_of_the_user_is_one_sentence(
     result = run(repository / "datasets/btc-calm", *options)
     assert result.exit_code != 0
     assert told in f"{result.output} {result.exception}"
+
+
+def test_faults_put_into_the_recording_reach_the_strategy(repository: Path) -> None:
+    class Listener:
+        gaps = 0
+
+        def on_gap(self, event: object, context: object) -> None:
+            self.gaps += 1
+
+    listener = Listener()
+    backtest(
+        repository / "datasets/btc-calm", listener, faults=["gap:books:BTC-USDT@p=0.02"],
+        fault_seed=1, keep=False,
+    )  # fmt: skip
+    assert listener.gaps > 3

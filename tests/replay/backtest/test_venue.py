@@ -14,6 +14,9 @@ from scenes import DELAY_MS, LINEAR, MS, SPOT, START, Done, Scene, Script
 from recorder.book import Books
 from recorder.errors import UsageError
 from recorder.event import AccountUpdate, Fill, OrderUpdate, PositionUpdate
+from recorder.live.delivery import Delivery
+from recorder.okx.interpreter import Interpreter
+from replay.backtest import Simulation, make_settings
 from replay.context import PlayContext
 
 D = Decimal
@@ -408,3 +411,23 @@ def test_a_strategy_that_trades_is_told_where_it_can() -> None:
         context.buy(BTC, 1)
     with pytest.raises(AttributeError, match="no attribute 'bye'"):
         context.bye()
+
+
+def test_the_same_simulation_trades_on_a_recording_being_made() -> None:
+    """`record(on_event=Simulation(...))`: paper trading, with the answers of a replay."""
+    scene = calm(SPOT)
+    scene.trade(50, BTC, "sell", 99.0, 50)
+    scene.tick(200)
+    steps = ((20, lambda context: context.buy(BTC, "1", "100.0")),)
+    replayed, live = Script(*steps), Script(*steps)
+    done = run(scene, replayed)
+    simulation = Simulation(live, make_settings(latency="1ms/2ms"))
+    delivery, interpreter = Delivery(simulation), Interpreter()
+    for frame in scene.frames:
+        delivery.offer([frame], interpreter)
+        interpreter.step(frame)
+    delivery.wait(60)
+    assert (delivery.errors, delivery.take_words()) == (0, [])
+    assert live.told == replayed.told
+    assert live.states == ["live", "fill", "filled"]
+    assert simulation.results.close() == done.digest
