@@ -27,7 +27,8 @@ class Layer(NamedTuple):
 
 PURE = ("recorder.errors", "recorder.clock", "recorder.frame", "recorder.event")
 VOCABULARY = (
-    *PURE, "recorder.book", "recorder.timers", "recorder.strategy", "recorder.trading",
+    *PURE, "recorder.latency", "recorder.book", "recorder.timers", "recorder.strategy",
+    "recorder.trading",
 )  # fmt: skip
 BELOW_REPLAY = (*VOCABULARY, "recorder.okx", "recorder.capture", "recorder.sinks")
 
@@ -36,6 +37,7 @@ LAYERS = (
     Layer("replay.__main__", ("replay.cli",), ()),
     Layer("recorder.errors", (), ()),
     Layer("recorder.clock", ("recorder.errors",), ()),
+    Layer("recorder.latency", ("recorder.clock",), ()),
     Layer("recorder.frame", ("recorder.errors", "recorder.clock"), ("msgspec",)),
     Layer("recorder.event", PURE, ("msgspec",)),
     Layer("recorder.book", PURE, ("msgspec",)),
@@ -44,6 +46,11 @@ LAYERS = (
     Layer("recorder.trading", (*PURE, "recorder.book", "recorder.timers", "recorder.strategy"), ()),
     Layer("recorder.okx", VOCABULARY, ("msgspec",)),
     Layer("recorder.capture", (*VOCABULARY, "recorder.okx"), ("msgspec", "pyarrow", "zstandard")),
+    Layer(
+        "recorder.live.metrics",
+        (*VOCABULARY, "recorder.okx", "recorder.capture", "recorder.live"),
+        ("msgspec", "prometheus_client"),
+    ),
     Layer(
         "recorder.live",
         (*VOCABULARY, "recorder.okx", "recorder.capture", "recorder.sinks"),

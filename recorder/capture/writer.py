@@ -25,6 +25,7 @@ from recorder.capture.sealing.process import Retain, SealerProcess
 from recorder.capture.status import StatusFile
 from recorder.capture.writing.appender import Appender, AppenderOptions
 from recorder.capture.writing.creation import discard, open_for_writing
+from recorder.capture.writing.figures import WriterFigures, figures_of
 from recorder.capture.writing.forecast import DiskForecast, Forecast
 from recorder.capture.writing.notes import Notes
 from recorder.capture.writing.pace import CALM
@@ -283,6 +284,10 @@ class CaptureWriter:
         if appender.queued_bytes > limit:
             appender.wait(lambda: appender.queued_bytes <= limit, None)
         self._sealer.wait_below(_BACKLOG_SEGMENTS)
+
+    def figures(self) -> WriterFigures:
+        """Return how it stands, as plain numbers; from any thread."""
+        return figures_of(self._appender, self._sealer, self._next_seq - 1)
 
     def take_losses(self) -> list[Loss]:
         """Return the losses since the last call; their `lost` rows are in the capture already."""

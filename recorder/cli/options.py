@@ -285,6 +285,19 @@ sink_options = together(
 )  # fmt: skip
 """Databases and the like."""
 
+metrics_options = together(
+    _socket(
+        "--metrics-port", type=click.IntRange(0, 65_535), metavar="N",
+        help="Serve /metrics for Prometheus, /healthz and /readyz there; needs the extra metrics. "
+        "[off]",
+    ),
+    _socket(
+        "--metrics-host", metavar="ADDRESS",
+        help="Listen for scrapes there; anybody who reaches it may read. [127.0.0.1]",
+    ),
+)  # fmt: skip
+"""Whether somebody may watch it."""
+
 config_options = together(
     _config(
         "--config", metavar="FILE", type=click.Path(), is_eager=True, callback=_use_config,

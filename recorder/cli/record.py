@@ -23,6 +23,7 @@ from recorder.cli.options import (
     disk_options,
     end_options,
     json_option,
+    metrics_options,
     rest_options,
     shard_options,
     sink_options,
@@ -59,6 +60,7 @@ _TALK_ONLY = ("config", "print_config", "as_json", "dry_run")
 @disk_options
 @socket_options
 @check_options
+@metrics_options
 @sink_options
 @config_options
 @json_option

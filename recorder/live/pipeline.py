@@ -154,6 +154,8 @@ class Pipeline:
         self.on_full: Callable[[], None] = lambda: None  # the limit is reached
         # Frames of a connection (-1: of several) are not in the capture.
         self.on_loss: Callable[[int], None] = lambda _: None
+        # Told of every socket read once it is handed over, where somebody wants metrics.
+        self.meter: Callable[[int, Sequence[Frame], Stamp], None] | None = None
         self._writer = writer
         self._interpreter = Interpreter()
         self._delivery = (
@@ -249,6 +251,8 @@ class Pipeline:
         counts.bytes += size
         counts.last_recv = ts_recv
         conversation = self._take(frames)
+        if self.meter is not None:
+            self.meter(connection, frames, stamp)
         if frames:
             for new in self._novelties.look(frames[0]):
                 self._words.append(f"warning: {new}")

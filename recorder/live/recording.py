@@ -30,6 +30,7 @@ from recorder.live.pipeline import Pipeline
 from recorder.live.report import Progress, RecordReport, refusal_row
 from recorder.live.resnapshot import RESNAPSHOT_HOURS
 from recorder.live.routing import route_to_endpoints
+from recorder.live.scraping import Scraping
 from recorder.live.sink_processes import SinkProcesses, SinkReport, checked
 from recorder.live.tables_process import TablesProcess
 from recorder.okx.auth import Credentials
@@ -66,6 +67,8 @@ async def record(
     on_event: object | None = None,
     strategy: object | None = None,
     shard: str | None = None,
+    metrics_port: int | None = None,
+    metrics_host: str = "127.0.0.1",
     on_progress: Callable[[Progress], None] = lambda _: None,
     notify: Callable[[str], None] = lambda _: None,
     stop: asyncio.Event | None = None,
@@ -101,6 +104,8 @@ async def record(
         strategy: a strategy, as `replay play` takes it (`recorder.strategy`): called as `on_event`
             is, on the code path on which it is replayed, so a replay of the capture calls it alike.
         shard: `2/5`: record only the second of five parts of the subscriptions; `okx.shards`.
+        metrics_port: serve metrics and health there by HTTP (docs/metrics.md), 0: any free port,
+            told by `notify`; None: not at all. metrics_host: where to listen.
         on_progress: called once a second. notify: called with warnings, one sentence each.
             Neither can end the recording by raising.
         stop: set it to end the recording; every frame received before the venue's close is stored.
@@ -170,10 +175,15 @@ async def record(
         "sinks": [masked(item) for item in sinks],
         "tables": tables,
     }
-    # In a thread: continuing a capture may have to recover it first.
-    writer = await asyncio.to_thread(
-        CaptureWriter, out, options=writer_options, append=append, note=note
-    )
+    metrics = Scraping(metrics_port, metrics_host, notify)
+    try:
+        # In a thread: continuing a capture may have to recover it first.
+        writer = await asyncio.to_thread(
+            CaptureWriter, out, options=writer_options, append=append, note=note
+        )
+    except BaseException:
+        metrics.close()
+        raise
     notify(f"disk: {writer.forecast}")
     pipeline, outputs = None, SinkProcesses(os.fspath(out), ())
     deriving = TablesProcess(os.fspath(out), is_wanted=tables)
@@ -202,15 +212,17 @@ async def record(
             on_progress=deriving.telling(notify, outputs.telling(notify, on_progress)),
             queued_bytes=lambda: writer.queued_bytes,
             set_status=lambda status: writer.set_status(
-                {**status, **outputs.status(writer.written_seq)}
+                metrics.tick({**status, **outputs.status(writer.written_seq)})
             ),
             trouble=lambda: writer.sealing_failure,
             take_notes=writer.take_notes,
             credentials=credentials if private else None,
             resnapshot=resnapshot if rest else None,
         )
+        metrics.begin(pipeline, writer.figures, wanted, link)
         await client.run(stop or asyncio.Event())
     except BaseException:
+        metrics.close()
         # Sealing what there is must not hide why the recording ended.
         await asyncio.gather(
             asyncio.to_thread(writer.close if pipeline is None else pipeline.close),
@@ -221,6 +233,7 @@ async def record(
         await asyncio.to_thread(deriving.finish)
         deriving.tell(notify)
         raise
+    metrics.close()
     seconds = client.seconds
     closed = await asyncio.to_thread(pipeline.close)
     pipeline.tell()

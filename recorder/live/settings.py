@@ -94,6 +94,12 @@ _SIZE_ABOVE_ZERO = Setting(
 )
 _ANY_SIZE = Setting("a size such as 10G or 500M", lambda value: _is_size(value, 0), parse_size)
 
+_PORT = Setting(
+    "a port, 0 to 65535",
+    lambda value: _is_number(value) and value == int(value) and 0 <= value <= 65_535,
+    int,
+)
+
 SETTINGS: dict[str, Setting] = {
     "out": _TEXT,
     "subscribe": _TEXTS,
@@ -129,6 +135,8 @@ SETTINGS: dict[str, Setting] = {
     "digest": _FLAG,
     "sink": _TEXTS,
     "tables": _FLAG,
+    "metrics_port": _PORT,
+    "metrics_host": _TEXT,
 }
 """Every setting, in the order of the options; the option of `segment_bytes` is --segment-bytes."""
 

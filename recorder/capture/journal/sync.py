@@ -8,6 +8,7 @@ may then report success for pages it has dropped. The failure goes to `appender`
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from recorder.capture.journal.chain import JournalChain
@@ -15,6 +16,7 @@ from recorder.capture.journal.room import Disk
 from recorder.capture.writing import refusals
 from recorder.capture.writing.backlog import Backlog
 from recorder.errors import RecorderError
+from recorder.latency import Latencies
 
 
 class JournalSync:
@@ -22,6 +24,7 @@ class JournalSync:
 
     Attributes:
         durable_seq: survives a power cut, as everything below it.
+        latencies: how long syncs took.
         fault: why a sync failed; until the draining thread has dealt with it, nothing is synced.
     """
 
@@ -48,6 +51,7 @@ class JournalSync:
         self._stopping = False
         self.fault: OSError | None = None
         self.durable_seq = durable_seq
+        self.latencies = Latencies()
         self.thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
 
     def hurry(self) -> None:
@@ -94,7 +98,7 @@ class JournalSync:
         for new in unanchored:
             new.anchor()
         for old in retired:
-            self._disk.fdatasync(old.fd)
+            self._make_durable(old.fd)
             with self._changed:
                 if old not in journals.retired:
                     return  # given up meanwhile: its frames go into another file
@@ -104,11 +108,16 @@ class JournalSync:
             self._on_retired(old.segment)
         if mark is None or mark.following - 1 <= self.durable_seq or mark.journal in retired:
             return
-        self._disk.fdatasync(mark.journal.fd)
+        self._make_durable(mark.journal.fd)
         with self._changed:
             if mark.journal is journals.current or mark.journal in journals.retired:
                 mark.journal.durable_offset = mark.offset
                 self.reached(mark.following - 1)
+
+    def _make_durable(self, fd: int) -> None:
+        began = time.monotonic_ns()
+        self._disk.fdatasync(fd)
+        self.latencies.add(time.monotonic_ns() - began)
 
     def reached(self, seq: int) -> None:
         """Note that everything up to a number is durable. Called with the lock held."""

@@ -24,6 +24,7 @@ from recorder.capture.writing.drain import LOOK_S, TRIES, Drain
 from recorder.capture.writing.pace import Pace
 from recorder.errors import RecorderError
 from recorder.frame import Frame, Kind
+from recorder.latency import Latencies
 
 __all__ = ["Appender", "AppenderOptions"]
 
@@ -116,6 +117,16 @@ class Appender:
     def unsynced_bytes(self) -> int:
         """Memory of frames that are written and kept until they are durable."""
         return self._backlog.unsynced_bytes
+
+    @property
+    def oldest_mono(self) -> int | None:
+        """When the oldest frame came that is not durable yet, None if all are; from any thread."""
+        return self._backlog.oldest_mono
+
+    @property
+    def syncs(self) -> Latencies:
+        """How long making durable took."""
+        return self._syncer.latencies
 
     @property
     def is_waiting(self) -> bool:

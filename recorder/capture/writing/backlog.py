@@ -87,6 +87,16 @@ class Backlog:
         return self._queued
 
     @property
+    def oldest_mono(self) -> int | None:
+        """`ts_mono` of the oldest frame that is not durable; a look without the lock."""
+        for batches in (self._kept, self._waiting):
+            try:
+                return batches[0].frames[0].ts_mono
+            except IndexError:
+                continue
+        return None
+
+    @property
     def first_seq(self) -> int | None:
         """Number of the oldest frame that waits, or of the hole before it."""
         if self._hole is not None:

@@ -91,6 +91,7 @@ WRONG: dict[str, Any] = {
     "a size above 0 such as 10G or 500M": ["x", 0, True, 1.5, "1.5"],
     "a size such as 10G or 500M": ["x", -1, "10 Q"],
     "true or false": ["yes", 1],
+    "a port, 0 to 65535": ["x", -1, 65_536, 1.5, True],
     "text": [1, "", True, []],
     "a list of texts": ["BTC-USDT", [1], True],
 }
