@@ -15,7 +15,7 @@ from recorder.cli.record import record_command
 from recorder.cli.watch import watch_command
 from recorder.live.settings import SETTINGS
 
-OF_THE_COMMAND = {"config", "print_config", "as_json"}
+OF_THE_COMMAND = {"config", "print_config", "as_json", "dry_run"}
 
 
 def run(*arguments: str) -> Result:
