@@ -20,6 +20,7 @@ from recorder.errors import UsageError
 from replay.cli.accounts import login_of
 from replay.cli.faults import FAULT, SCENARIO, SEED, check_names, read_faults
 from replay.server import AT_END, ServeReport, serve
+from replay.server.settings import STAYING
 from replay.server.tls import kept_pair, load_pair
 
 
@@ -45,7 +46,8 @@ from replay.server.tls import kept_pair, load_pair
     type=click.Choice(AT_END),
     default="idle",
     show_default=True,
-    help="When the capture ends: close the sockets, stay, or begin again.",
+    help="When the capture ends: close the sockets, stay, begin again, or go on with what a "
+    "recorder adds to it.",
 )
 @click.option(
     "--wait-for-subscribers",
@@ -195,7 +197,7 @@ def serve_command(
             await asyncio.wait((stopped, finished), return_when=asyncio.FIRST_COMPLETED)
             if finished.done():
                 finished.result()
-                if at_end == "idle":
+                if at_end in STAYING:
                     await stopped
             stopped.cancel()
             finished.cancel()

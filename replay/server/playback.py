@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
-from recorder.capture.batch import FrameBatch
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reading.follow import Patience
 from recorder.clock import NS_PER_SECOND
-from recorder.frame import KINDS, Frame, Kind
+from recorder.frame import Frame, Kind
 from recorder.okx.exchange_frames import is_notice, readdressed
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.retimed import retimed
@@ -33,6 +33,7 @@ from replay.server.accounts import account_states_before
 from replay.server.catalogue import Catalogue
 from replay.server.client import Client, text_frame
 from replay.server.controls import ServedControls
+from replay.server.reading import Reading
 from replay.server.recorded_end import ending_of
 from replay.server.settings import Settings
 from replay.server.shift import NowShift
@@ -41,7 +42,6 @@ from replay.server.switchboard import Switchboard
 from replay.server.wire_faults import WireFaults
 from replay.steering import Steering
 
-_PLAYED = tuple(kind for kind in KINDS if kind not in (Kind.BINARY, Kind.CLOCK))
 _TURN_FRAMES = 64  # frames between two chances for everybody else
 _TURN_BYTES = 256 << 10  # and so many bytes
 _ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, at max speed
@@ -61,7 +61,7 @@ class Playback:
     Attributes:
         board: who receives what, at the position reached.
         now: `ts_recv` of the frame sent last, ns; 0 before any.
-        frames, sent, too_slow: what was done so far. report: what could not be read.
+        frames, sent, too_slow: what was done so far.
         placed: not set while it is on its way to a position.
         is_ended: all has been sent. finished: it was once.
     """
@@ -82,7 +82,6 @@ class Playback:
         self.frames = self.sent = self.too_slow = 0
         self.placed = asyncio.Event()
         self.is_ended = False
-        self.report = ReadReport()
         self.finished = asyncio.Event()
         self.schedule = Schedule(settings.speed)
         self._capture = capture
@@ -92,6 +91,8 @@ class Playback:
         self._controls = controls
         self._steering = Steering(controls, self.schedule, show=lambda now: None)
         self._log = log
+        self._reading = Reading(capture, is_followed=settings.at_end == "follow", log=log)
+        self._patience = Patience()
         self._moved = NowShift(lambda: self.schedule.speed) if settings.retime else None
         self._served: dict[Client, None] = {}  # who has something pending
         self._pending_bytes = 0
@@ -153,23 +154,38 @@ class Playback:
     async def _play_from(self, start: int | None) -> bool:
         """Play from a time on; tell whether the end was reached."""
         self.placed.clear()
-        batches = self._read_ahead(start)
+        parts = self._reading.ahead(start)
+        is_placed = False
         try:
-            first = await anext(batches, None)
-            if first is None:
-                if start is None:
-                    self._log("the capture holds nothing to serve")
-                return True
-            await self._rewind(first.seq[0])
-            self.now = first.ts_recv[0]
-            self.placed.set()
-            is_going = await self._play(first)
-            while is_going and (batch := await anext(batches, None)) is not None:
-                is_going = await self._play(batch)
-            return is_going
+            async for frames in parts:
+                if not frames:
+                    self.placed.set()
+                    if not await self._starve():
+                        return False
+                    continue
+                if not is_placed:
+                    is_placed = True
+                    await self._rewind(frames[0].seq)
+                    self.now = frames[0].ts_recv
+                    self.placed.set()
+                self._patience.news()
+                if not await self._play(frames):
+                    return False
+            if not is_placed and start is None:
+                self._log("the capture holds nothing to serve")
+            return True
         finally:
             self.placed.set()
-            await batches.aclose()
+            await parts.aclose()
+
+    async def _starve(self) -> bool:
+        """Wait a little for what a recorder adds; False: it is to go on elsewhere."""
+        self.schedule.starve()
+        self._steering.obey()
+        if self._steering.is_leaving:
+            return False
+        await self._controls.given(self._patience.grow())
+        return True
 
     async def _rewind(self, seq: int) -> None:
         """Stand before frame `seq`, with the books as they were there."""
@@ -223,10 +239,10 @@ class Playback:
         pushes = self.board.pushes_of(channels) if self._catalogue.is_complete else None
         return account_states_before(self._capture, channels, seq, pushes=pushes)
 
-    async def _play(self, batch: FrameBatch) -> bool:
-        """Send a batch of frames, each when it is due; False: it is to go on elsewhere."""
+    async def _play(self, frames: list[Frame]) -> bool:
+        """Send frames, each when it is due; False: it is to go on elsewhere."""
         schedule, controls = self.schedule, self._controls
-        for turn, frame in enumerate(batch.frames()):
+        for turn, frame in enumerate(frames):
             if schedule.speed is None and not schedule.is_paused and not controls.pending:
                 if turn % _TURN_FRAMES == 0 or frame.kind is Kind.RUN:
                     now = time.monotonic_ns()
@@ -244,6 +260,7 @@ class Playback:
                 await self._flush()
                 await asyncio.sleep(0)
         await self._flush()
+        self._catalogue.end = max(self._catalogue.end or 0, self.now)
         return True
 
     async def _turn(self, frame: Frame) -> bool:
@@ -340,27 +357,3 @@ class Playback:
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
-
-    async def _read_ahead(self, start: int | None) -> AsyncGenerator[FrameBatch, None]:
-        """Read in a thread, one batch ahead of that in hand: decoding must not stall the clock."""
-        self.report = report = ReadReport()
-        batches = self._capture.batches(start=start, kinds=_PLAYED, report=report)
-        pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
-        said = 0
-        try:
-            while (batch := await pending) is not None:
-                pending = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
-                yield batch
-                said = self._say(report, said)
-            self._say(report, said)
-        finally:
-            pending.cancel()
-
-    def _say(self, report: ReadReport, said: int) -> int:
-        """Say what could not be read, once; the playback goes on behind it."""
-        for problem in report.problems[said:]:
-            self._log(
-                f"passed over {problem.file}, frames {problem.first_seq} to {problem.last_seq}: "
-                f"{problem.cause}; run `recorder verify {self._capture.path}`"
-            )
-        return len(report.problems)

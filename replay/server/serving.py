@@ -59,7 +59,8 @@ def serve(
         speed: data seconds per second, e.g. 1, 0.5 or "10x"; None or "max": as fast as the
             clients can take it.
         start: begin at the first frame with `ts_recv` at or after this, ns.
-        at_end: `close` the sockets (1000) when all is sent, stay `idle`, or `loop`.
+        at_end: `close` the sockets (1000) when all is sent, stay `idle`, `loop`, or `follow` the
+            recorder that still adds to the capture, then stay.
         wait_for_subscribers: start the clock when this many distinct arguments are held.
         start_paused: stand still until `controls` say otherwise.
         buffer_bytes: unsent bytes above which a client is too slow, at a speed other than max.

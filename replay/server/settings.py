@@ -13,8 +13,10 @@ from recorder.okx.exchange import Login, Rules, accept_any_login
 from recorder.okx.faults import Scenario
 from replay.pace import Speed
 
-AT_END = ("close", "idle", "loop")
-"""What happens when the capture ends."""
+AT_END = ("close", "idle", "loop", "follow")
+"""What happens when the capture ends. `follow`: what a recorder adds is served as it comes, and
+when the recorder has ended, the server stays."""
+STAYING = ("idle", "follow")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ from replay.server.conversations import Conversations
 from replay.server.origin import client_refusal
 from replay.server.playback import Playback
 from replay.server.rest import BASE_PATH, Rest, respond
-from replay.server.settings import Settings
+from replay.server.settings import STAYING, Settings
 from replay.server.status import ServeStatus, status_of
 from replay.server.survey import Survey
 
@@ -181,7 +181,7 @@ class Server:
         clock = self._clock
         if clock is None:
             return
-        if self._settings.at_end == "idle":
+        if self._settings.at_end in STAYING:
             ended = asyncio.create_task(self._playback.finished.wait())
             await asyncio.wait((ended, clock), return_when=asyncio.FIRST_COMPLETED)
             ended.cancel()

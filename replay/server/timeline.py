@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import msgspec
 
+from recorder.capture.layout import is_locked
 from recorder.capture.reader import Capture
 
 BINS = 480
 MARKS_MAX = 2_000
+AGAIN_S = 2.0
 _LINE_MAX = 1 << 20
 
 
@@ -59,8 +62,8 @@ class TimelinePart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class Timeline:
     """The timeline of one capture for everybody who asks: read once, when it is first asked for.
 
-    Args:
-        capture: whose; what a recorder still adds to it is not told.
+    While a recorder adds to the capture it is read anew for who asks again, at most every
+    `AGAIN_S` seconds; its first part then stands for a new beginning.
     """
 
     def __init__(self, capture: Capture) -> None:
@@ -68,20 +71,29 @@ class Timeline:
         self._parts: list[TimelinePart] = []
         self._more = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
+        self._began = 0.0
+        self._was_live = False
 
     async def parts(self) -> AsyncIterator[TimelinePart]:
         """Give all that is known, then what becomes known, to the last part."""
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read())
-        told = 0
+        if self._reading is None or self._is_old():
+            self._began, self._parts = time.monotonic(), []
+            self._was_live = is_locked(self._capture.path)
+            self._reading = asyncio.create_task(self._read(after=self._reading))
+        told, parts = 0, self._parts
         while True:
             more = self._more
-            while told < len(self._parts):
+            while told < len(parts):
                 told += 1
-                yield self._parts[told - 1]
-            if self._parts and self._parts[-1].is_complete:
+                yield parts[told - 1]
+            if parts and parts[-1].is_complete:
                 return
             await more.wait()
+
+    def _is_old(self) -> bool:
+        """Whether all that was read may be less than all there is now."""
+        is_read = bool(self._parts) and self._parts[-1].is_complete
+        return is_read and self._was_live and time.monotonic() - self._began > AGAIN_S
 
     async def close(self) -> None:
         """End the process that reads."""
@@ -89,7 +101,9 @@ class Timeline:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def _read(self) -> None:
+    async def _read(self, *, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait((after,))  # its process may not quite have ended
         try:
             async for part in _read_parts(self._capture):
                 self._add(part)
