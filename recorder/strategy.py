@@ -20,9 +20,10 @@ Several strategies on one stream are a list of them: each sees every event, in t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
 from typing import Any, Protocol, TypeAlias
 
 from recorder.book import Books
@@ -267,11 +268,15 @@ def _check_names(strategy: object) -> None:
             )
 
 
-def load_strategy(spec: str) -> Any:
-    """Import `MODULE:NAME`; a class is instantiated without arguments.
+def load_strategy(spec: str, parameters: Mapping[str, object] | None = None) -> Any:
+    """Import `MODULE:NAME`; a class is instantiated.
+
+    Args:
+        parameters: keyword arguments of the class.
 
     Raises:
-        UsageError: the text is not of that form, or the module or name does not exist.
+        UsageError: the text is not of that form, or the module or name does not exist, or it takes
+            no such parameters.
     """
     module_name, colon, name = spec.partition(":")
     if not colon or not module_name or not name:
@@ -293,4 +298,27 @@ def load_strategy(spec: str) -> Any:
         ) from error
     except AttributeError as error:
         raise UsageError(f"expected {name!r} in module {module_name!r}; it has none") from error
-    return found() if isinstance(found, type) else found
+    if isinstance(found, type):
+        return _made(found, parameters or {})
+    if parameters:
+        raise UsageError(
+            f"expected a class in {spec!r} to give {', '.join(parameters)} to, "
+            f"received a {type(found).__name__}; make it a class that takes them"
+        )
+    return found
+
+
+def _made(kind: type, parameters: Mapping[str, object]) -> Any:
+    """Return an instance; a parameter the class does not take is the caller's mistake."""
+    if parameters:
+        try:
+            signature(kind).bind(**parameters)
+        except ValueError:
+            pass  # of a class without a signature nothing is known before
+        except TypeError as error:
+            raise UsageError(
+                f"expected parameters that {kind.__name__} takes "
+                f"({', '.join(signature(kind).parameters) or 'none'}), "
+                f"received {', '.join(parameters)}: {error}"
+            ) from error
+    return kind(**parameters)

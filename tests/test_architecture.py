@@ -76,6 +76,7 @@ LAYERS = (
         (*BELOW_REPLAY, "replay"),
         ("pyarrow", "pandas", "polars"),
     ),
+    Layer("replay.sweep.cluster", ("recorder.errors",), ("distributed",)),  # loaded when asked for
     Layer("replay.pytest_plugin", ("replay",), ("pytest",)),
     Layer("replay.pytest_captures", ("recorder.capture",), ("pytest",)),
     Layer(

@@ -16,6 +16,7 @@ cli = LazyGroup(
     commands_in={
         "play": "replay.cli.play",
         "backtest": "replay.cli.backtest",
+        "sweep": "replay.cli.sweep",
         "cat": "replay.cli.cat",
         "book": "replay.cli.book",
         "census": "replay.cli.census",

@@ -18,9 +18,9 @@ from recorder.capture.reader import Capture
 from recorder.clock import NS_PER_SECOND, format_time
 from recorder.console import print_json, say
 from recorder.errors import ExitCode, UsageError
-from replay.backtest.queues import MODELS
 from replay.backtest.running import BacktestReport, backtest
 from replay.backtest.stats import Stats
+from replay.cli.exchange_options import exchange_options, read_cash
 from replay.cli.faults import FAULT, SCENARIO, check_names, read_faults
 from replay.cli.screen import shown
 from replay.cli.selection import names_in, quiet_pipe, say_problems, window_options
@@ -48,49 +48,7 @@ from replay.cli.strategies import blamed_on_strategy, load
     "into this new directory. [only print]",
 )
 @window_options
-@click.option(
-    "--cash",
-    multiple=True,
-    metavar="CURRENCY=AMOUNT",
-    help="What an account begins with; again for more. [USDT=100000]",
-)
-@click.option(
-    "--leverage",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    help="Value of positions over margin, at most.",
-)
-@click.option("--maker-fee", metavar="FRACTION", help="E.g. 0.0002, or -0.0001 for a rebate.")
-@click.option(
-    "--taker-fee",
-    metavar="FRACTION",
-    help="[OKX's regular fees: spot 0.0008 and 0.001, derivatives 0.0002 and 0.0005]",
-)
-@click.option(
-    "--latency",
-    default="capture",
-    show_default=True,
-    metavar="MODEL",
-    help="To the venue and back: 5ms, 5ms/8ms, uniform:2ms-10ms, lognormal:5ms,0.4, or what the "
-    "recorded market data took.",
-)
-@click.option(
-    "--queue",
-    type=click.Choice(list(MODELS)),
-    default="back",
-    show_default=True,
-    help="Where others cancel from: behind a resting order, in proportion, or nobody is ahead.",
-)
-@click.option("--currency", default="USDT", show_default=True, help="What equity is reckoned in.")
-@click.option(
-    "--sample",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Data time between two values of the equity curve.",
-)
+@exchange_options
 @FAULT
 @SCENARIO
 @click.option(
@@ -157,7 +115,7 @@ def backtest_command(
             end=end,
             channels=wanted_channels,
             instruments=wanted_instruments,
-            cash=_cash(cash),
+            cash=read_cash(cash),
             leverage=leverage,
             maker_fee=maker_fee,
             taker_fee=taker_fee,
@@ -202,17 +160,6 @@ def _write_page(report: BacktestReport, tables: Path, page: Path) -> None:
             f"expected to write the report to {page}, the system said {error.strerror or error}; "
             "give a --report that can be written"
         ) from error
-
-
-def _cash(given: tuple[str, ...]) -> dict[str, str] | None:
-    """Read CURRENCY=AMOUNT."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, amount = text.partition("=")
-        if not name or not equals or not amount:
-            raise UsageError(f"expected --cash CURRENCY=AMOUNT, received {text!r}; e.g. BTC=1.5")
-        found[name.strip()] = amount.strip()
-    return found or None
 
 
 def _print(report: BacktestReport, seconds: float, out: Path | None, page: Path | None) -> None:
