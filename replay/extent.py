@@ -7,17 +7,19 @@ segments say of their times. Refuses to read frames: `replay.scan` does.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from recorder.capture.expiry.mark import Expired
+from recorder.capture.footer import read_meta
 from recorder.capture.linked import has_links
-from recorder.capture.place import Place
+from recorder.capture.place import Place, Remote
 from recorder.capture.reader import Capture, ReadReport
 from recorder.capture.reading.hold import LAPSE_S, Hold
-from recorder.capture.segment import SegmentReader
+from recorder.capture.reading.window import too_early
 from recorder.capture.snapshot import SealedSource, Snapshot
 from recorder.clock import utc_date
 from recorder.errors import Damage
@@ -25,6 +27,9 @@ from replay.asked import Asked
 from replay.derived.fresh import Tables, lost_between
 from replay.pushdown import Bounds, Interval, interval
 from replay.tables import View
+
+_AT_ONCE = 16
+"""So many questions to an object store at a time."""
 
 
 class Span(NamedTuple):
@@ -155,15 +160,11 @@ class Extent:
         start, end = interval(bounds, "ts_recv")
         if end is None:
             return [Span(first, last, start)] if first <= last else []
-        day = "" if start is None else utc_date(start)
         ranges = list(self.gaps)
-        for source in self._snapshot.sealed:
-            if source.last_seq < first or source.first_seq > last:
-                continue
-            # A segment ends where its UTC date would rise: none holds a later date than its own.
-            if source.path.partition("date=")[2][:10] < day:
-                continue
-            earliest, latest = self._times_of(source)
+        chosen = self._chosen(first, last, start)
+        self._learn_times(chosen)
+        for source in chosen:
+            earliest, latest = self._times[source.path]
             if (earliest is None or earliest <= end) and (
                 start is None or latest is None or latest >= start
             ):
@@ -206,16 +207,39 @@ class Extent:
             self.report.lost_rows += lost_between(index, span.first_seq, span.last_seq)
         return rows
 
-    def _times_of(self, source: SealedSource) -> Interval:
-        """Return the bounds of `ts_recv` in a segment; open where it cannot tell."""
-        times = self._times.get(source.path)
-        if times is None:
+    def _chosen(self, first: int, last: int, start: int | None) -> list[SealedSource]:
+        """Return the segments that may hold a frame in a window, without opening all of them."""
+        early, day = 0, ""
+        if start is not None:
+            day = utc_date(start)
             try:
-                reader = SegmentReader(self._snapshot.root, source.path, source.segment)
-            except (Damage, FileNotFoundError):
-                times = (None, None)  # reading it will say what is wrong
-            else:
-                times = (reader.meta.min_ts_recv, reader.meta.max_ts_recv)
-                reader.close()
+                early = too_early(self._snapshot, start, first)
+            except FileNotFoundError:
+                early = 0  # gone; whoever reads it says so
+        beyond = [s for s in self._snapshot.sources[early:] if isinstance(s, SealedSource)]
+        # A segment ends where its UTC date would rise: none holds a later date than its own.
+        return [
+            source
+            for source in beyond
+            if source.last_seq >= first
+            and source.first_seq <= last
+            and source.path.partition("date=")[2][:10] >= day
+        ]
+
+    def _learn_times(self, sources: list[SealedSource]) -> None:
+        """Find the bounds of `ts_recv` in segments; open where one cannot tell."""
+        unknown = [source for source in sources if source.path not in self._times]
+        if isinstance(self.root, Remote) and len(unknown) > 1:  # each answer takes a while
+            with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="footers") as pool:
+                found = list(pool.map(self._times_of, unknown))
+        else:
+            found = [self._times_of(source) for source in unknown]
+        for source, times in zip(unknown, found, strict=True):
             self._times[source.path] = times
-        return times
+
+    def _times_of(self, source: SealedSource) -> Interval:
+        try:
+            meta = read_meta(self.root, source.path, source.segment)
+        except (Damage, FileNotFoundError):
+            return None, None  # reading it will say what is wrong
+        return meta.min_ts_recv, meta.max_ts_recv

@@ -121,6 +121,16 @@ class Remote:
         with _told(self):
             return self._filesystem.open_input_file(self._key)
 
+    def tail(self, size: int) -> bytes:
+        """Return the last bytes of a file, all of it where it is shorter.
+
+        Raises:
+            FileNotFoundError: it is not there. StoreFailed: the store did not answer, or refused.
+        """
+        with _told(self), self._filesystem.open_input_file(self._key) as file:
+            length = min(size, file.size())
+            return bytes(file.read_at(length, file.size() - length))
+
     def sizes(self) -> dict[str, int | None]:
         """Return the names in this folder and the bytes of each; None where it is a folder.
 

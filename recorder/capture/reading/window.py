@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from recorder.capture.footer import read_meta
 from recorder.capture.journal import Block, split_records
 from recorder.capture.journal.file import JournalFile
 from recorder.capture.reading.serve import ReadReport
@@ -68,7 +69,7 @@ def _first_at_or_after(
 ) -> int | None:
     """Return the first seq >= from_seq whose frame has ts_recv >= ts."""
     sources, day = snapshot.sources, utc_date(ts)
-    for source in sources[_too_early(snapshot, ts, from_seq) :]:
+    for source in sources[too_early(snapshot, ts, from_seq) :]:
         try:
             if isinstance(source, SealedSource):
                 if source.last_seq < from_seq or _date(source) < day:
@@ -91,7 +92,7 @@ def _date(source: SealedSource) -> str:
     return source.path.partition("date=")[2][:10]
 
 
-def _too_early(snapshot: Snapshot, ts: int, from_seq: int) -> int:
+def too_early(snapshot: Snapshot, ts: int, from_seq: int) -> int:
     """Return how many sources at the beginning cannot hold the frame, as far as files say it."""
     sealed = _sealed_first(snapshot.sources)
     low, high = 0, len(sealed)
@@ -124,11 +125,9 @@ def _sealed_first(sources: Sequence[SealedSource | JournalSource]) -> list[Seale
 def _latest(snapshot: Snapshot, source: SealedSource) -> int | None:
     """Return the highest `ts_recv` up to the end of a segment; None where it does not say."""
     try:
-        reader = SegmentReader(snapshot.root, source.path, source.segment)
+        latest = read_meta(snapshot.root, source.path, source.segment).latest_ts_recv
     except Damage:
         return None  # whoever needs it will be told
-    reader.close()
-    latest = reader.meta.latest_ts_recv
     return None if latest is msgspec.UNSET else latest
 
 
