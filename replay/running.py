@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from replay.extent import Extent
+from replay.extent import Extent, Stopped
 
 
 class Done(NamedTuple):
@@ -34,17 +34,21 @@ class Running:
         self.is_stopped = False
 
     def begin(self, connection: duckdb.DuckDBPyConnection, extents: Iterable[Extent]) -> None:
-        """Take note of what runs now."""
+        """Take note of what runs from now on.
+
+        Raises:
+            Stopped: it was asked to stop before.
+        """
         self._connection, self._extents = connection, list(extents)
         if self.is_stopped:
-            self.stop()
+            raise Stopped
 
     def end(self) -> None:
         """Nothing runs any more."""
         self._connection = None
 
     def stop(self) -> None:
-        """Make it stop, at its next batch at the latest."""
+        """Make it stop, at its next batch at the latest; again where it goes on."""
         self.is_stopped = True
         for extent in self._extents:
             extent.report.is_stopped = True

@@ -124,7 +124,8 @@ def _watched(work: Callable[[], T], running: Running, *, is_shown: bool) -> T:
                 )
     except KeyboardInterrupt:
         running.stop()
-        finished.wait()
+        while not finished.wait(_LOOK_S):
+            running.stop()  # DuckDB forgets it where the statement has not begun yet
         say("stopped; no result")
         raise
     finally:
