@@ -62,6 +62,9 @@ class CaptureHeader(msgspec.Struct, frozen=True, kw_only=True):
     origin: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
+msgspec.json.Decoder(CaptureHeader)  # not at the first use: two threads at once would crash
+
+
 class SealedName(msgspec.Struct, frozen=True):
     """What the name of a sealed segment says.
 

@@ -126,6 +126,10 @@ class SegmentMeta(msgspec.Struct, kw_only=True):
         return self.joined[-1].segment if self.joined else self.segment
 
 
+# Made here, not at the first use: two threads that make it at once crash the process (msgspec).
+_decode_meta = msgspec.json.Decoder(SegmentMeta).decode
+
+
 def level_for(payload_bytes: int, ns: int) -> int:
     """Return the zstd level for payloads that came within `ns` of data time.
 
@@ -200,7 +204,7 @@ class SegmentReader:
             raw = (self._file.metadata.metadata or {}).get(META_KEY)
             if raw is None:
                 raise self._damage("no segment metadata")
-            self.meta = msgspec.json.decode(raw, type=SegmentMeta)
+            self.meta = _decode_meta(raw)
             if self._file.schema_arrow.names != SCHEMA.names:
                 raise self._damage("its columns are not those of a segment")
         except (FileNotFoundError, Damage, StoreFailed):

@@ -219,10 +219,14 @@ class _LostRow(msgspec.Struct):
     last_seq: int | None = None
 
 
+_decode_lost = msgspec.json.Decoder(_LostRow).decode
+_decode_trailer = msgspec.json.Decoder(Trailer).decode
+
+
 def after_lost(seq: int, payload: bytes) -> int:
     """Return the number after those that a `lost` row stands for, `seq` + 1 if it names none."""
     try:
-        row = msgspec.json.decode(payload, type=_LostRow)
+        row = _decode_lost(payload)
     except msgspec.MsgspecError:
         return seq + 1
     return row.last_seq + 1 if row.first_seq == seq and row.last_seq is not None else seq + 1
@@ -332,20 +336,14 @@ class JournalScan:
         return self._content(stored, first_seq, count, codec, raw_size, offset, end)
 
     def _content(
-        self,
-        stored: bytes,
-        first_seq: int,
-        count: int,
-        codec: int,
-        raw_size: int,
-        offset: int,
+        self, stored: bytes, first_seq: int, count: int, codec: int, raw_size: int, offset: int,
         end: int,
-    ) -> Block | End:
+    ) -> Block | End:  # fmt: skip
         if codec == CODEC_PLAIN and len(stored) == raw_size:
             return Block(first_seq, count, stored, offset, end)
         try:
             if codec == CODEC_TRAILER:
-                return End(msgspec.json.decode(stored, type=Trailer), end)
+                return End(_decode_trailer(stored), end)
             if codec == CODEC_ZSTD:
                 records = zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_size)
                 if len(records) == raw_size:
