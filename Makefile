@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= 3
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
-.PHONY: help run test test-floors lint types bench bench-memory bench-seek soak fuzz torture test-clients docs datasets clean
+.PHONY: help run test test-floors lint types bench bench-memory bench-seek soak fuzz torture test-clients test-sinks docs datasets clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-floors: .venv-floors/.installed ## the same tests with the oldest supported
 test-clients: $(VENV)/.installed-dev ## real OKX clients follow a replay (ccxt, nautilus_trader, python-okx, cryptofeed, tardis-dev)
 	$(BIN)/python -m tests.clients.install
 	$(BIN)/python -m pytest -o faulthandler_timeout=600 tests/clients
+
+test-sinks: $(VENV)/.installed-dev ## real PostgreSQL and Redis killed, stopped and started while they are fed (SINKS_ROUNDS=5)
+	SINKS_ROUNDS=$${SINKS_ROUNDS:-5} $(BIN)/python -m pytest tests/recorder/sinks
 
 lint: $(VENV)/.installed-dev ## ruff: format check and lint
 	$(BIN)/ruff format --check .
