@@ -61,6 +61,7 @@ class _Feeding:
         wanted = Selection(first_seq=self.first_seq)
         for batch in following_batches(self.capture, wanted, report=self.report):
             if batch is None:
+                self.runner.check()
                 time.sleep(patience.grow())
                 continue
             patience.news()

@@ -99,7 +99,7 @@ class Runner:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._is_open or self._is_over)
-            self._check()
+            self.check()
             self._went_back = False
             return self._stands
 
@@ -127,7 +127,7 @@ class Runner:
         with self._changed:
             while not self._is_free():
                 self._changed.wait(1.0)
-            self._check()
+            self.check()
             if self._went_back:
                 return False
             if records:
@@ -146,7 +146,7 @@ class Runner:
             self._rewinding = (position,)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._rewinding is None or self._is_over)
-            self._check()
+            self.check()
 
     def settle(self) -> bool:
         """Wait until the sink has everything that was put; False: it went back, as of `put`.
@@ -159,7 +159,7 @@ class Runner:
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._is_over or self._went_back or self._has_all)
             self._is_urgent = False
-            self._check()
+            self.check()
             return not self._went_back
 
     def finish(self, seconds: float | None = None) -> bool:
@@ -187,6 +187,17 @@ class Runner:
             self._is_left = True
             self._changed.notify_all()
 
+    def check(self) -> None:
+        """Look whether it still goes on; for a feeder that has nothing to put.
+
+        Raises:
+            SinkDown, SinkRefused: it gave up, or was left.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._is_left:
+            raise SinkDown("expected the sink to go on, but it was left")
+
     @property
     def _is_over(self) -> bool:
         return self._is_left or self._failure is not None
@@ -199,12 +210,6 @@ class Runner:
 
     def _is_free(self) -> bool:
         return self._went_back or self._is_over or len(self._queue) < self._most
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if self._is_left:
-            raise SinkDown("expected the sink to go on, but it was left")
 
     # --- its thread --------------------------------------------------------------------------
 
