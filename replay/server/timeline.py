@@ -131,15 +131,17 @@ async def _read_parts(capture: Capture) -> AsyncIterator[TimelinePart]:
     )
     if process.stdout is None:
         return
-    is_complete = False
+    is_complete = is_over = False
     try:
         async for line in process.stdout:
             part = msgspec.json.decode(line, type=TimelinePart)
             is_complete = part.is_complete
             yield part
+        is_over = True
         if not is_complete:
             yield TimelinePart(is_complete=True, problem="the timeline could not be read")
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
+        if not is_over:  # else it ends by itself, and a kill could take its end from asyncio
+            with suppress(ProcessLookupError):
+                process.kill()
         await process.wait()
