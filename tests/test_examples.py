@@ -6,11 +6,16 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
+from recorder.strategy import load_strategy
+from replay.backtest import backtest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 PATIENCE_S = 60
@@ -58,4 +63,46 @@ def test_ticker_ends_with_one_sentence_when_it_cannot_start() -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short(path: Path) -> None:
-    assert path.read_text().count("\n") <= 35
+    assert path.read_text().count("\n") <= (75 if path.name.endswith("_sink.py") else 36)
+
+
+@pytest.fixture
+def examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+
+@pytest.mark.usefixtures("examples")
+def test_the_market_maker_quotes_both_sides_and_leans_back(datasets: Path) -> None:
+    cash = {"BTC": 1, "USDT": 100_000}
+    done = backtest(datasets / "btc-calm", load_strategy("market_maker:MarketMaker"), cash=cash)
+    (stats,) = done.report.strategies
+    assert stats.maker_share == 1.0  # post-only: it never takes
+    assert {fill["side"] for fill in done.rows["fills"]} == {"buy", "sell"}
+    assert stats.rejected == 0
+    assert max(abs(row["value"]) for row in done.rows["records"]) < 0.2  # of 300 quotes of 0.01
+
+
+@pytest.mark.usefixtures("examples")
+def test_the_momentum_taker_goes_along_and_leaves(datasets: Path) -> None:
+    done = backtest(datasets / "eth-stress", load_strategy("momentum:Momentum"))
+    fills = done.rows["fills"]
+    assert len(fills) >= 6
+    assert done.report.strategies[0].maker_share == 0.0
+    held = [row["position"] for row in done.rows["positions"]]
+    assert {abs(position) for position in held} <= {0, Decimal("0.1")}  # one push at a time
+    pairs = list(zip(fills[::2], fills[1::2], strict=False))
+    assert all(entry["side"] != leave["side"] for entry, leave in pairs)
+    assert all(leave["ts_event"] - entry["ts_event"] > 4_900_000_000 for entry, leave in pairs)
+
+
+@pytest.mark.usefixtures("examples")
+def test_the_basis_has_two_legs_and_closes_both(datasets: Path) -> None:
+    done = backtest(datasets / "eth-stress", load_strategy("basis:Basis"))
+    records = {row["name"] for row in done.rows["records"]}
+    assert records == {"entry_bps", "exit_bps"}
+    assert all(row["value"] >= 5 for row in done.rows["records"] if row["name"] == "entry_bps")
+    by_leg = Counter((fill["instrument"], fill["side"]) for fill in done.rows["fills"])
+    assert len(by_leg) == 4
+    (stats,) = done.report.strategies
+    assert stats.positions == {}
+    assert abs(stats.balances.get("ETH", Decimal(0))) < Decimal("0.000001")
