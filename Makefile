@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= 3
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
-.PHONY: help run test test-floors lint types bench bench-memory bench-seek soak fuzz torture test-clients test-sinks docs datasets clean
+.PHONY: help run test test-floors lint types bench bench-memory bench-seek soak fuzz torture test-clients test-sinks test-hftbacktest docs datasets clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-clients: $(VENV)/.installed-dev ## real OKX clients follow a replay (ccxt, 
 
 test-sinks: $(VENV)/.installed-dev ## real PostgreSQL and Redis killed, stopped and started while they are fed (SINKS_ROUNDS=5)
 	SINKS_ROUNDS=$${SINKS_ROUNDS:-5} $(BIN)/python -m pytest tests/recorder/sinks
+
+test-hftbacktest: $(VENV)/.installed-dev .venv-hftbacktest/.installed ## the same orders at hftbacktest's exchange, in its own environment
+	HFTBACKTEST_PYTHON=.venv-hftbacktest/bin/python $(BIN)/python -m pytest -s tests/hftbacktest
 
 lint: $(VENV)/.installed-dev ## ruff: format check and lint
 	$(BIN)/ruff format --check .
@@ -64,7 +67,7 @@ datasets: $(VENV)/.installed ## rebuild the committed captures (same digests on 
 	$(BIN)/python -m datasets.build
 
 clean: ## remove virtual environments and caches (never a capture)
-	rm -rf .venv .venv-floors .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-floors .venv-clients .venv-hftbacktest .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -87,4 +90,10 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	$(PYTHON) -m venv .venv-floors
 	@.venv-floors/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	@.venv-floors/bin/python -m pip install --quiet --editable . --group dev --constraint tests/floors.txt
+	@touch $@
+
+# It pins numpy below ours, so it is never installed beside us.
+.venv-hftbacktest/.installed:
+	$(PYTHON) -m venv .venv-hftbacktest
+	@.venv-hftbacktest/bin/python -m pip install --quiet "hftbacktest==2.4.4"
 	@touch $@

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import asking, measure, moments
+from tests.bench import asking, measure, moments, trading
 from tests.bench.measure import Figure
 
 
@@ -30,7 +30,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="okx-recorder-bench-") as scratch:
         talk.print(f"making {frames:,} simulated frames …")
         corpus = measure.make_corpus(Path(scratch), frames)
-        for name, job in (measure.JOBS | moments.JOBS | asking.JOBS).items():
+        jobs = measure.JOBS | moments.JOBS | asking.JOBS | trading.JOBS
+        for name, job in jobs.items():
             talk.print(f"measuring {name} …")
             figures += job(corpus)
     table = Table(title=f"{frames:,} frames of a simulated session", title_justify="left")

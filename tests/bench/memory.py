@@ -1,10 +1,10 @@
 """`make bench-memory`: does anything grow while many frames pass through?
 
 Responsible for passing millions of frames through the real writer, its sealer, the reader, replay,
-SQL and the queue of a handler that is too slow, each in a process of its own, and for sampling what
-those processes hold in memory. The frames are a simulated session repeated with shifted numbers,
-times and connections, so that making them is not what is measured. Refuses to judge: flat or not is
-for a person to see.
+a backtest, SQL and the queue of a handler that is too slow, each in a process of its own, and for
+sampling what those processes hold in memory. The frames are a simulated session repeated with
+shifted numbers, times and connections, so that making them is not what is measured. Refuses to
+judge: flat or not is for a person to see.
 
     make bench-memory                          10,000,000 frames, about 600 MB on disk meanwhile
     make bench-memory BENCH_FRAMES=1000000
@@ -32,8 +32,10 @@ from recorder.frame import NO_CONNECTION, Frame
 from recorder.live.delivery import Delivery
 from recorder.okx.interpreter import Interpreter
 from replay import connect, play
+from replay.backtest import backtest
 from replay.simulation.simulator import simulate
 from tests.bench.measure import CHANNELS, INSTRUMENTS, RATE
+from tests.bench.trading import CASH, Maker
 
 SESSION_FRAMES = 200_000
 """Frames of the simulated session that is repeated."""
@@ -123,6 +125,12 @@ def replay(path: Path, frames: int) -> int:
     return play(path, lambda event, context: None).frames
 
 
+def trade(path: Path, frames: int) -> int:
+    """Let a strategy quote all the way; its tables are written."""
+    with tempfile.TemporaryDirectory(prefix="okx-recorder-backtest-") as out:
+        return backtest(path, Maker(), out=Path(out, "tables"), cash=CASH).report.frames
+
+
 def deliver(path: Path, frames: int) -> int:
     """Offer every frame to a handler that keeps up with a fraction of them."""
     interpreter = Interpreter()
@@ -146,6 +154,7 @@ WORK: dict[str, tuple[str, Callable[[Path, int], int]]] = {
     "write": ("write (CaptureWriter)", write),
     "read": ("read (Capture.frames), compared", read),
     "replay": ("replay (play)", replay),
+    "trade": ("backtest, quoting all the time", trade),
     "query": ("SQL over all trades", query),
     "deliver": ("a handler that is too slow", deliver),
 }
