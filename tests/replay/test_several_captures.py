@@ -158,17 +158,26 @@ def store() -> Iterator[Store]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def stored(store: Store) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection]]:
+    """One capture of the store, and the folder of both."""
+    with (
+        connect(store.address("captures/btc-calm")) as one,
+        connect(store.address("captures")) as two,
+    ):
+        yield one, two
+
+
 @pytest.mark.parametrize("relation", [*VIEWS, "latency()", "coverage()"])
 def test_a_store_answers_like_the_disk(
-    store: Store, alone: dict[str, Any], both: duckdb.DuckDBPyConnection, relation: str
+    stored: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection],
+    alone: dict[str, Any],
+    both: duckdb.DuckDBPyConnection,
+    relation: str,
 ) -> None:
-    with connect(store.address("captures/btc-calm")) as db:
-        assert sorted(map(repr, rows(db, f"FROM {relation}"))) == sorted(
-            map(repr, rows(alone["btc-calm"], f"FROM {relation}"))
-        )
-    with connect(store.address("captures")) as db:
-        assert sorted(map(repr, rows(db, f"FROM {relation}"))) == sorted(
-            map(repr, rows(both, f"FROM {relation}"))
+    for remote, local in zip(stored, (alone["btc-calm"], both), strict=True):
+        assert sorted(map(repr, rows(remote, f"FROM {relation}"))) == sorted(
+            map(repr, rows(local, f"FROM {relation}"))
         )
 
 
