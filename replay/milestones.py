@@ -1,17 +1,21 @@
 """Milestones: the checkpoints that a replay comes past.
 
-Responsible for finding the one before a frame and for believing it only where the segment says its
-digest and was sealed by this very parser. Refuses to start from one: that is a seek.
+Responsible for finding the one before a frame and for believing it only where the metadata of its
+segment says its digest and that this very parser made it. Refuses to start from one: that is a
+seek (`Capture.interpreter_before`).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
+from typing import NamedTuple
 
 from recorder.capture.checkpoint import read_checkpoint
 from recorder.capture.digest import digest_of
+from recorder.capture.footer import read_meta
 from recorder.capture.reader import Capture
-from recorder.capture.segment import SegmentReader
+from recorder.capture.segment import SegmentMeta
+from recorder.capture.snapshot import SealedSource
 from recorder.errors import Damage
 from recorder.okx.interpreter import Interpreter
 from recorder.okx.parser import PARSER_VERSION
@@ -21,6 +25,12 @@ WORTH = 1 << 20
 """Bytes of payloads that must wait for a checkpoint to be worth reading."""
 
 
+class _Point(NamedTuple):
+    segment: int
+    inside: int | None
+    digest: str
+
+
 class Milestones:
     """Lets the books of an interpreter rest on the checkpoints of a capture.
 
@@ -28,7 +38,7 @@ class Milestones:
         after: the first frame to be played.
 
     Attributes:
-        next_seq: with this frame `pass_by` wants to be called.
+        next_seq: before this frame `pass_by` wants to be called.
     """
 
     def __init__(self, capture: Capture, interpreter: Interpreter, after: int) -> None:
@@ -36,33 +46,51 @@ class Milestones:
         self._interpreter = interpreter
         self._sources = capture.snapshot().sealed
         self._starts = [source.first_seq for source in self._sources]
+        self._source: SealedSource | None = None
+        self._points: dict[int, _Point] = {}
         interpreter.let_books_wait()
-        self.next_seq = self._following(after)
-
-    def _following(self, seq: int) -> int:
-        at = bisect_right(self._starts, seq)
-        return self._starts[at] if at < len(self._starts) else NEVER
+        self.next_seq = after + 1
 
     def pass_by(self, seq: int) -> int:
         """Take note that frame `seq` comes next; return the next `next_seq`."""
-        if self._interpreter.waiting >= WORTH:
-            state = self._state_before(seq)
-            if state is not None:
-                self._interpreter.rest_on(state)
-        self.next_seq = self._following(seq)
+        at = bisect_right(self._starts, seq) - 1
+        if at >= 0:
+            self._enter(self._sources[at])
+        if self._interpreter.waiting >= WORTH and (state := self._state_before(seq)) is not None:
+            self._interpreter.rest_on(state)
+        following = self._starts[at + 1] if at + 1 < len(self._starts) else NEVER
+        self.next_seq = min((point for point in self._points if point > seq), default=following)
         return self.next_seq
 
-    def _state_before(self, seq: int) -> bytes | None:
-        at = bisect_left(self._starts, seq)
-        if at == len(self._starts) or self._starts[at] != seq:
-            return None
-        source = self._sources[at]
+    def _enter(self, source: SealedSource) -> None:
+        """Learn which checkpoints a sealed file has."""
+        if source is self._source:
+            return
+        self._source, self._points = source, {}
         try:
-            reader = SegmentReader(self._root, source.path, source.segment)
-            reader.close()
-            state = read_checkpoint(self._root, source.segment)
+            meta = read_meta(self._root, source.path, source.segment)
         except (Damage, FileNotFoundError):
-            return None  # joined, expired or damaged: nothing depends on it
-        meta = reader.meta
-        proven = meta.parser == str(PARSER_VERSION) and meta.checkpoint == digest_of(state)
-        return state if proven else None
+            return  # joined, expired or damaged: nothing depends on it
+        if meta.parser == str(PARSER_VERSION):
+            self._points = _points_of(meta)
+
+    def _state_before(self, seq: int) -> bytes | None:
+        point = self._points.get(seq)
+        if point is None:
+            return None
+        try:
+            state = read_checkpoint(self._root, point.segment, point.inside)
+        except (Damage, FileNotFoundError):
+            return None
+        return state if digest_of(state) == point.digest else None
+
+
+def _points_of(meta: SegmentMeta) -> dict[int, _Point]:
+    """Return what has a checkpoint: the file's beginning, joined segments, frames inside."""
+    points = {meta.first_seq: _Point(meta.segment, None, meta.checkpoint)}
+    for part in meta.joined or ():
+        if part.has_checkpoint:
+            points[part.first_seq] = _Point(part.segment, None, part.checkpoint)
+    for one in meta.inner_checkpoints or ():
+        points[one.seq] = _Point(one.segment, one.seq, one.digest)
+    return points

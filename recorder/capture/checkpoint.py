@@ -12,16 +12,16 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 
 from recorder.capture import layout
 from recorder.capture.block import Selection
 from recorder.capture.digest import digest_of
+from recorder.capture.footer import read_meta
 from recorder.capture.journal.file import JournalFile
 from recorder.capture.place import Place
-from recorder.capture.segment import SegmentReader
 from recorder.capture.snapshot import JournalSource, SealedSource, Snapshot
 from recorder.errors import Damage
 from recorder.okx.interpreter import Interpreter
@@ -39,24 +39,28 @@ _PROOF_MAGIC = 0x184D2A5E
 covers what comes out, so that a flipped bit may go unnoticed where it changes nothing in that."""
 
 
-def write_checkpoint(root: Path, segment: int, state: bytes) -> str:
-    """Put the state before a segment on disk, durably; return its digest."""
+def write_checkpoint(root: Path, segment: int, state: bytes, *, inside: int | None = None) -> str:
+    """Put the state before a segment on disk, durably; return its digest.
+
+    Args:
+        inside: the state is that before this frame of the segment.
+    """
     content = zstandard.ZstdCompressor(
         level=3, write_checksum=True, write_content_size=True
     ).compress(state)
     proof = _PROOF.pack(_PROOF_MAGIC, 8, len(content), zlib.crc32(content))
-    path = layout.checkpoint_path(root, segment)
+    path = layout.checkpoint_path(root, segment, inside)
     layout.replace_file(path, proof + content, mode=layout.file_mode(root))
     return digest_of(state)
 
 
-def read_checkpoint(root: Place, segment: int) -> bytes:
-    """Return the state before a segment.
+def read_checkpoint(root: Place, segment: int, inside: int | None = None) -> bytes:
+    """Return the state before a segment, or before frame `inside` of it.
 
     Raises:
         FileNotFoundError: there is none. Damage: it cannot be read.
     """
-    file = f"{layout.CHECKPOINT_DIR}/{segment:06d}.zst"
+    file = layout.checkpoint_file(segment, inside)
     content = (root / file).read_bytes()
     try:
         if not content.startswith(zstandard.FRAME_HEADER):  # those of version 0.1 had no proof
@@ -105,65 +109,94 @@ def interpreter_before(
         return interpreter
     jumps: list[int] = []
     wanted = Selection(first_seq=first_seq, last_seq=seq - 1)
+    interpreter.let_books_wait()
     for batch in pinned.select(wanted, report, on_jump=jumps.append):
         if jumps:
             break
         for frame in batch.frames():
             interpreter.step(frame)
+    interpreter.keep_books_up()
     if jumps:  # expired meanwhile; what is left begins with a checkpoint
         return interpreter_before(capture, max(seq, jumps[-1]), number, report=report)
     return interpreter
+
+
+class _Start(NamedTuple):
+    """A checkpoint: of the state before `seq`, which lies inside its segment or begins it."""
+
+    seq: int
+    segment: int
+    inside: int | None = None
+    digest: str | None = None
 
 
 def _nearest(
     capture: Capture, snapshot: Snapshot, seq: int, number: type
 ) -> tuple[Interpreter, int]:
     """Return a restored interpreter and the seq it stands before; a fresh one at the beginning."""
-    for segment, first_seq in _starts(capture, snapshot, seq):
+    for start in _starts(capture, snapshot, seq):
         try:
-            state = read_checkpoint(capture.path, segment)
-            return Interpreter.restore(state, number), first_seq
+            state = read_checkpoint(capture.path, start.segment, start.inside)
+            if start.digest is not None and start.digest != digest_of(state):
+                continue
+            return Interpreter.restore(state, number), start.seq
         except (Damage, FileNotFoundError, ValueError):
             continue  # missing, damaged or of another version: an earlier one will do
     return Interpreter(number), snapshot.first_seq
 
 
-def _starts(capture: Capture, snapshot: Snapshot, seq: int) -> Iterator[tuple[int, int]]:
-    """Yield segments that begin at or before `seq` and have a checkpoint, latest first.
-
-    Of a joined file these are its parts whose checkpoint was kept, too.
-    """
+def _starts(capture: Capture, snapshot: Snapshot, seq: int) -> Iterator[_Start]:
+    """Yield the checkpoints at or before `seq`, latest first."""
     present = layout.list_checkpoints(capture.path)
-    following = len(present)
+    inside = layout.list_checkpoints_inside(capture.path)
+    following, following_inside = len(present), len(inside)
     for source in reversed(snapshot.sources):
         begin = bisect_left(present, source.segment)
         here, following = present[begin:following], begin
-        if not here or (isinstance(source, SealedSource) and source.first_seq > seq):
+        begin = bisect_left(inside, (source.segment, 0))
+        inside_here, following_inside = inside[begin:following_inside], begin
+        if isinstance(source, SealedSource) and source.first_seq > seq:
+            continue
+        if not here and not inside_here:
             continue
         try:
-            yield from (
-                start for start in _starts_in(capture, snapshot, source, here) if start[1] <= seq
-            )
+            if isinstance(source, JournalSource):
+                found = _starts_in_journal(capture, snapshot, source, here)
+            else:
+                found = _starts_in_sealed(snapshot, source, here, inside_here)
         except (Damage, FileNotFoundError):
             continue
+        near = [start for start in found if start.seq <= seq]
+        yield from sorted(near, key=lambda start: start.seq, reverse=True)
 
 
-def _starts_in(
-    capture: Capture, snapshot: Snapshot, source: SealedSource | JournalSource, here: list[int]
-) -> Iterator[tuple[int, int]]:
-    """Yield the segments in one source that have a checkpoint, and their first seq."""
-    if isinstance(source, JournalSource):
-        with JournalFile(
-            snapshot.root, source.segment, capture_id=capture.header.id, size=source.size
-        ) as journal:
-            if journal.header_fault is None and source.segment in here:
-                yield source.segment, journal.first_seq
-        return
-    if here[-1] > source.segment:  # in a joined file, or behind the last one
-        reader = SegmentReader(snapshot.root, source.path, source.segment)
-        reader.close()
-        for part in reversed(reader.meta.joined or []):
-            if part.has_checkpoint and part.segment in here and part.segment > source.segment:
-                yield part.segment, part.first_seq
+def _starts_in_journal(
+    capture: Capture, snapshot: Snapshot, source: JournalSource, here: list[int]
+) -> list[_Start]:
+    with JournalFile(
+        snapshot.root, source.segment, capture_id=capture.header.id, size=source.size
+    ) as journal:
+        is_known = journal.header_fault is None and source.segment in here
+        return [_Start(journal.first_seq, source.segment)] if is_known else []
+
+
+def _starts_in_sealed(
+    snapshot: Snapshot, source: SealedSource, here: list[int], inside: list[tuple[int, int]]
+) -> list[_Start]:
+    """Return the checkpoints of a sealed file: of its segment, inside it, and of joined ones."""
+    found: list[_Start] = []
     if source.segment in here:
-        yield source.segment, source.first_seq
+        found.append(_Start(source.first_seq, source.segment))
+    if inside or here[-1] > source.segment:  # in a joined file, or behind the last one
+        meta = read_meta(snapshot.root, source.path, source.segment)
+        found += [
+            _Start(part.first_seq, part.segment)
+            for part in meta.joined or ()
+            if part.has_checkpoint and part.segment in here and part.segment > source.segment
+        ]
+        found += [
+            _Start(one.seq, one.segment, one.seq, one.digest)
+            for one in meta.inner_checkpoints or ()
+            if (one.segment, one.seq) in inside
+        ]
+    return found

@@ -2,6 +2,10 @@
 
 Responsible for asking thousands of segments for their times: opening one as Parquet reads its last
 64 KiB, which may be most of it. Refuses to check the file: whoever reads its rows does.
+
+The footer is Thrift in the compact protocol: key and value of an entry are fields 1 and 2 of a
+struct, each a header byte (0x18: the next field, binary), a length and the bytes. Where ours cannot
+be found so, Arrow reads all of it and says what is wrong.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ pa: Any = pyarrow
 pq: Any = pyarrow.parquet
 
 _FIRST_READ = 4096
+_ENTRY = b"\x18" + bytes([len(META_KEY)]) + META_KEY + b"\x18"
 _END = 8
 """Behind the footer: its length, and `PAR1`."""
 
@@ -37,8 +42,10 @@ def read_meta(root: Place, path: str, segment: int) -> SegmentMeta:
         needed = int.from_bytes(tail[-_END:-4], "little") + _END
         if needed > len(tail):
             tail = _tail(root / path, needed)
-        metadata = pq.read_metadata(pa.BufferReader(tail)).metadata or {}
-        return msgspec.json.decode(metadata[META_KEY], type=SegmentMeta)
+        entry = _entry_of(tail[-needed:-_END]) if tail.endswith(b"PAR1") else None
+        if entry is None:
+            entry = (pq.read_metadata(pa.BufferReader(tail)).metadata or {})[META_KEY]
+        return msgspec.json.decode(entry, type=SegmentMeta)
     except (FileNotFoundError, RecorderError):
         raise
     except Exception as error:
@@ -50,6 +57,21 @@ def read_meta(root: Place, path: str, segment: int) -> SegmentMeta:
             cause=cause,
             segment=segment,
         ) from error
+
+
+def _entry_of(footer: bytes) -> bytes | None:
+    """Return the value of our entry; None where there is not exactly one."""
+    if footer.count(_ENTRY) != 1:
+        return None
+    at = footer.find(_ENTRY) + len(_ENTRY)
+    length = shift = 0
+    while at < len(footer):
+        byte = footer[at]
+        length |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            break
+    return footer[at : at + length] if at + length <= len(footer) else None
 
 
 def _tail(place: Place, size: int) -> bytes:

@@ -23,13 +23,14 @@ from recorder.capture.digest import (
     record_runs,
 )
 from recorder.capture.expiry.mark import Expired
+from recorder.capture.footer import read_meta
 from recorder.capture.journal.file import JournalFile
 from recorder.capture.place import Place, size_of, sizes_in
 from recorder.capture.reading.hold import hold_snapshot
 from recorder.capture.reading.holes import missing_by_name
 from recorder.capture.reading.serve import Problem, ReadReport
 from recorder.capture.sealing.tally import Tally, integrity_counts
-from recorder.capture.segment import ChannelCount, SegmentMeta, SegmentReader
+from recorder.capture.segment import ChannelCount, SegmentMeta
 from recorder.capture.snapshot import JournalSource, Snapshot, SourceGone
 from recorder.errors import Damage, ExitCode, RecorderError
 
@@ -220,13 +221,12 @@ def _info(capture: Capture, snapshot: Snapshot) -> CaptureInfo:
     for source in snapshot.sealed:
         info.disk_bytes += size_of(snapshot.root / source.path)
         try:
-            reader = SegmentReader(snapshot.root, source.path, source.segment)
+            meta = read_meta(snapshot.root, source.path, source.segment)
         except Damage as damage:
             damage.first_seq, damage.last_seq = source.first_seq, source.last_seq
             report.add(damage)
             continue
-        reader.close()
-        total.add_segment(reader.meta)
+        total.add_segment(meta)
     info.journal_bytes = sum(source.size for source in snapshot.journals)
     info.checkpoint_bytes = _size(snapshot.root / "checkpoints")
     if isinstance(snapshot.root, Path):

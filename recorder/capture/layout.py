@@ -43,6 +43,7 @@ LOCK_PATIENCE_S = 5.0
 _JOURNAL_NAME = re.compile(r"(\d{6,9})\.wal")
 _SEALED_NAME = re.compile(r"(\d{6,9})-(\d+)-(\d+)-([0-9a-f]{16})\.parquet")
 _CHECKPOINT_NAME = re.compile(r"(\d{6,9})\.zst")
+_INSIDE_NAME = re.compile(r"(\d{6,9})-(\d+)\.zst")
 
 
 class CaptureHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +86,14 @@ def journal_path(root: Path, segment: int) -> Path:
     return root / JOURNAL_DIR / f"{segment:06d}.wal"
 
 
-def checkpoint_path(root: Path, segment: int) -> Path:
-    """Return the path of the checkpoint before a segment."""
-    return root / CHECKPOINT_DIR / f"{segment:06d}.zst"
+def checkpoint_path(root: Path, segment: int, inside: int | None = None) -> Path:
+    """Return the path of the checkpoint before a segment, or before frame `inside` of it."""
+    return root / checkpoint_file(segment, inside)
+
+
+def checkpoint_file(segment: int, inside: int | None = None) -> str:
+    """Return the same relative to the capture."""
+    return f"{CHECKPOINT_DIR}/{segment:06d}{'' if inside is None else f'-{inside}'}.zst"
 
 
 def sealed_name(segment: int, first_seq: int, last_seq: int, start: int, hash16: str) -> SealedName:
@@ -108,12 +114,22 @@ def list_checkpoints(root: Place) -> list[int]:
     return _numbers(root / CHECKPOINT_DIR, _CHECKPOINT_NAME)
 
 
+def list_checkpoints_inside(root: Place) -> list[tuple[int, int]]:
+    """Return (segment, seq) of every checkpoint inside a segment, ascending."""
+    found = _matches(root / CHECKPOINT_DIR, _INSIDE_NAME)
+    return sorted((int(match.group(1)), int(match.group(2))) for match in found)
+
+
 def _numbers(folder: Place, pattern: re.Pattern[str]) -> list[int]:
+    return sorted(int(match.group(1)) for match in _matches(folder, pattern))
+
+
+def _matches(folder: Place, pattern: re.Pattern[str]) -> list[re.Match[str]]:
     try:
         names = names_in(folder)
     except FileNotFoundError:
         return []
-    return sorted(int(m.group(1)) for name in names if (m := pattern.fullmatch(name)))
+    return [match for name in names if (match := pattern.fullmatch(name))]
 
 
 def list_sealed(root: Place) -> list[SealedName]:

@@ -31,17 +31,19 @@ from recorder.okx.validation import Validator
 
 
 class _Due(msgspec.Struct, frozen=True):
-    """Something inside a joined segment that is to be compared before `seq`.
+    """Something inside a sealed file that is to be compared before `seq`.
 
     Attributes:
-        digest: of the checkpoint of the segment that begins there, None if it was not kept.
-        recorded: what the recorder of the segment that ends there said of its events.
+        digest: of the checkpoint there, None if it was not kept. inside: `seq`, where the
+            checkpoint is one inside a segment.
+        recorded: what the recorder of a joined segment that ends there said of its events.
     """
 
     seq: int
     segment: int
     digest: str | None
-    recorded: dict[str, int | str] | None
+    recorded: dict[str, int | str] | None = None
+    inside: int | None = None
 
 
 class Recheck:
@@ -118,7 +120,7 @@ class Recheck:
 
     def _judge(self, due: _Due) -> None:
         if due.digest is not None:
-            self._compare(due.segment, due.seq, due.digest, is_comparable=True)
+            self._compare(due.segment, due.seq, due.digest, is_comparable=True, inside=due.inside)
         if not self.check_events(due.recorded, str(PARSER_VERSION)):
             self._problem(due.segment, "events are not those the recorder delivered", due.seq)
 
@@ -151,6 +153,11 @@ class Recheck:
             digest = part.checkpoint if part.has_checkpoint else None
             if digest is not None or before.recorded is not None:
                 self._due.append(_Due(part.first_seq, part.segment, digest, before.recorded))
+        self._due += [
+            _Due(one.seq, one.segment, one.digest, inside=one.seq)
+            for one in (meta.inner_checkpoints or () if is_comparable else ())
+        ]
+        self._due.sort(key=lambda due: due.seq)
         self._compare(meta.segment, meta.first_seq, meta.checkpoint, is_comparable=is_comparable)
 
     def behind(self, segment: int, seq: int | None, meta: SegmentMeta) -> None:
@@ -194,32 +201,42 @@ class Recheck:
         return (run.count, run.hexdigest()) == (recorded["count"], recorded["digest"])
 
     def _compare(
-        self, segment: int, seq: int | None, digest: str | None, *, is_comparable: bool
+        self,
+        segment: int,
+        seq: int | None,
+        digest: str | None,
+        *,
+        is_comparable: bool,
+        inside: int | None = None,
     ) -> None:
-        self.compared.add(segment)
+        if inside is None:
+            self.compared.add(segment)
         try:
-            state = read_checkpoint(self._root, segment)
+            state = read_checkpoint(self._root, segment, inside)
         except FileNotFoundError:
             if digest is None:
                 raise
-            self._problem(segment, "checkpoint missing", seq)
+            if inside is None:  # one inside a segment is a convenience
+                self._problem(segment, "checkpoint missing", seq)
             return
         except Damage as damage:
-            self._problem(segment, damage.cause, seq)
+            self._problem(segment, damage.cause, seq, inside)
             return
         if digest is not None and digest_of(state) != digest:
-            self._problem(segment, "checkpoint does not match its digest", seq)
+            self._problem(segment, "checkpoint does not match its digest", seq, inside)
         elif not is_comparable:
             return  # another parser's state: right for that one, not comparable with this one's
         elif self._interpreter is None:
             try:
                 self._interpreter = Interpreter.restore(state)
             except ValueError as error:
-                self._problem(segment, str(error), seq)
+                self._problem(segment, str(error), seq, inside)
         elif self._interpreter.save() != state:
             cause = "checkpoint is not the state that the frames before it give"
-            self._problem(segment, cause, seq)
+            self._problem(segment, cause, seq, inside)
 
-    def _problem(self, segment: int, cause: str, seq: int | None) -> None:
-        file = str(layout.checkpoint_path(self._root, segment).relative_to(self._root))
+    def _problem(
+        self, segment: int, cause: str, seq: int | None, inside: int | None = None
+    ) -> None:
+        file = layout.checkpoint_file(segment, inside)
         self.problems.append(Problem(file, segment, seq, None, cause))

@@ -29,7 +29,7 @@ pa: Any = pyarrow
 pc: Any = pyarrow.compute
 pq: Any = pyarrow.parquet
 
-BLOCK_ROWS = 262_144
+BLOCK_ROWS = 32_768
 BLOCK_BYTES = 256 << 20
 """A sorted block ends early when its payloads would hold more: it is sorted and read in memory."""
 GROUP_ROWS = 65_536
@@ -57,6 +57,14 @@ class ChannelCount(msgspec.Struct):
     frames: int = 0
     bytes: int = 0
     instruments: list[str] = msgspec.field(default_factory=list)
+
+
+class InnerCheckpoint(msgspec.Struct, frozen=True, array_like=True):
+    """A checkpoint inside a segment, before frame `seq`: `[segment, seq, digest]` in JSON."""
+
+    segment: int
+    seq: int
+    digest: str
 
 
 class JoinedPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +127,7 @@ class SegmentMeta(msgspec.Struct, kw_only=True):
     recovered: bool
     joined: list[JoinedPart] | msgspec.UnsetType = msgspec.UNSET
     latest_ts_recv: int | msgspec.UnsetType = msgspec.UNSET
+    inner_checkpoints: list[InnerCheckpoint] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def last_segment(self) -> int:
@@ -280,9 +289,17 @@ class SegmentReader:
                 return False
         return True
 
+    def _reaches(self, group: int, ts_recv: int) -> bool:
+        """Tell whether a row group may hold a frame received at a time or later."""
+        statistics = self._file.metadata.row_group(group).column(1).statistics
+        return statistics is None or not statistics.has_min_max or statistics.max >= ts_recv
+
     def first_at_or_after(self, groups: list[int], ts_recv: int, from_seq: int) -> int | None:
         """Return the lowest seq >= `from_seq` in some row groups with a `ts_recv` at or after."""
         try:
+            groups = [group for group in groups if self._reaches(group, ts_recv)]
+            if not groups:
+                return None
             table = self._file.read_row_groups(
                 groups, columns=["seq", "ts_recv"], use_threads=False
             )

@@ -85,7 +85,8 @@ class Chains:
     Attributes:
         books: the book of every chain.
         integrity: what was proved since construction.
-        waiting: bytes of payloads that wait until somebody looks at their book, at most.
+        may_wait: let updates wait until somebody looks at their book, or `rest_on` comes.
+        waiting: bytes of the payloads that do, at most.
     """
 
     def __init__(self, number: type) -> None:
@@ -94,7 +95,7 @@ class Chains:
         self.integrity = Integrity()
         self.waiting = 0
         self._read = parser_of(number).parse
-        self._may_wait = False
+        self.may_wait = False
         self._chains: dict[tuple[int, str, str], Chain] = {}
         # Of an ended connection, by (channel, instrument): one of each is enough to look at.
         self._stale: dict[tuple[str, str], Chain] = {}
@@ -124,7 +125,7 @@ class Chains:
                 self._take_each(frame, events)
                 return
             integrity.links += 1
-            if self._may_wait and book.defer(update, frame, self._read):
+            if self.may_wait and book.defer(update, frame, self._read):
                 integrity.absent += 1
                 self.waiting += len(frame.payload)
                 if self.waiting > WAITING_MAX:
@@ -154,10 +155,6 @@ class Chains:
                 self.integrity.absent += 1
         for event in derived:
             events.append(msgspec.structs.replace(event, index=len(events)))
-
-    def let_wait(self) -> None:
-        """From here on let updates wait until somebody looks at their book, or `rest_on` comes."""
-        self._may_wait = True
 
     def _catch_up(self) -> None:
         for chain in self._chains.values():

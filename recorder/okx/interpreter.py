@@ -321,7 +321,11 @@ class Interpreter:
         that nobody has looked at for long may take a moment.
         """
         if self.number is float:
-            self._chains.let_wait()
+            self._chains.may_wait = True
+
+    def keep_books_up(self) -> None:
+        """From here on change books with every update again, each from its next one on."""
+        self._chains.may_wait = False
 
     @property
     def waiting(self) -> int:

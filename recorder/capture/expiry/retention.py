@@ -205,9 +205,9 @@ class _Retention:
         files = [self._root / name.path for name in self._current]
         files += [layout.journal_path(self._root, n) for n in self._journals]
         files += [
-            layout.checkpoint_path(self._root, n)
-            for n in layout.list_checkpoints(self._root)
-            if n >= self._mark.first_segment
+            layout.checkpoint_path(self._root, segment, inside)
+            for segment, inside in self._checkpoints()
+            if segment >= self._mark.first_segment
         ]
         return sum(map(_size, files))
 
@@ -302,11 +302,18 @@ class _Retention:
 
     def _delete_checkpoints(self, left: Sequence[Waiting]) -> None:
         """Delete the checkpoints below the mark that no waiting file can be read from."""
-        below = [n for n in layout.list_checkpoints(self._root) if n < self._mark.first_segment]
-        needed = min((_segment_of(item.path) for item in left), default=self._mark.first_segment)
-        for segment in below:
-            if segment < needed:
-                layout.checkpoint_path(self._root, segment).unlink(missing_ok=True)
+        mark = self._mark.first_segment
+        needed = min((_segment_of(item.path) for item in left), default=mark)
+        for segment, inside in self._checkpoints():
+            if segment < min(mark, needed):
+                layout.checkpoint_path(self._root, segment, inside).unlink(missing_ok=True)
+
+    def _checkpoints(self) -> list[tuple[int, int | None]]:
+        """Return segment and, of one inside it, the frame of every checkpoint."""
+        before: list[tuple[int, int | None]] = [
+            (segment, None) for segment in layout.list_checkpoints(self._root)
+        ]
+        return [*before, *layout.list_checkpoints_inside(self._root)]
 
     def _delete_empty_days(self) -> None:
         if not self._current or not self._mark.first_seq:
@@ -334,8 +341,11 @@ class _Retention:
         return Waiting(name.path, self._bytes_of(name), self._now_ns)
 
     def _bytes_of(self, name: SealedName) -> int:
-        checkpoint = layout.checkpoint_path(self._root, name.segment)
-        return _size(self._root / name.path) + _size(checkpoint)
+        meta = self._meta(name)
+        inner = (meta.inner_checkpoints or ()) if meta is not None else ()
+        files = [layout.checkpoint_path(self._root, name.segment)]
+        files += [layout.checkpoint_path(self._root, one.segment, one.seq) for one in inner]
+        return _size(self._root / name.path) + sum(map(_size, files))
 
 
 def _remove_superseded(root: Path, now_ns: int, grace_s: float, *, is_urgent: bool = False) -> int:

@@ -180,6 +180,8 @@ def _meta(
         recovered=any(meta.recovered for meta in metas),
         joined=_parts(root, metas),
         latest_ts_recv=last.latest_ts_recv,
+        inner_checkpoints=[one for meta in metas for one in meta.inner_checkpoints or ()]
+        or msgspec.UNSET,
     )
 
 

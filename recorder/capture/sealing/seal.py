@@ -28,6 +28,7 @@ from recorder.capture.digest import (
 from recorder.capture.expiry.earlier import last_connection_before, latest_before
 from recorder.capture.journal import Trailer
 from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.sealing.inside import CheckpointsInside
 from recorder.capture.sealing.pending import PendingRows
 from recorder.capture.sealing.salvage import Repair, Salvage, SealInput, read_strictly
 from recorder.capture.sealing.tally import Tally, integrity_counts, subtract
@@ -162,6 +163,7 @@ class _Job:
         self._pending = PendingRows()
         self._writer: SegmentWriter | None = None
         self._temporary: Path | None = None
+        self._inside: CheckpointsInside | None = None
         self.is_hasty = False
         self.carry: Carry | None = None
         self.last_connection = -1
@@ -183,8 +185,10 @@ class _Job:
         carried = None
         try:
             for first_seq, count, records in self._source.runs():
-                if not checkpoint:  # one without frames leaves none: it would prove a segment
-                    checkpoint = self._checkpoint_here()
+                if self._inside is None:  # not without frames: it would prove a segment
+                    state = interpreter.save()
+                    checkpoint = self._checkpoint_here(state)
+                    self._inside = CheckpointsInside(self._root, self._segment, len(state))
                 k = first_seq >> BLOCK_SHIFT
                 self._parts.update(k, count, records)
                 if self.carry is None or self.carry.k != k:
@@ -213,9 +217,8 @@ class _Job:
                 self._temporary.unlink(missing_ok=True)
             raise
 
-    def _checkpoint_here(self) -> str:
+    def _checkpoint_here(self, state: bytes) -> str:
         """Make sure that this segment has its checkpoint; return the digest of the state."""
-        state = self.interpreter.save()
         try:
             if read_checkpoint(self._root, self._segment) == state:
                 return digest_of(state)
@@ -226,7 +229,6 @@ class _Job:
     def _take(self, records: bytes) -> None:
         batch = batch_of_records(records)
         index = indexes_of(batch.kind, batch.payload)
-        self._tally.add(batch, self.interpreter.step)
         self._tally.add_channels(batch, index)
         at = 0
         while at < len(batch):
@@ -235,6 +237,9 @@ class _Job:
             if self._pending.rows and self._pending.payload_bytes + len(records) > BLOCK_BYTES:
                 self._flush()
                 continue
+            if self._tally.count and not self._pending.rows and self._inside is not None:
+                self._inside.reach(part.seq[0], self._tally.raw_bytes, self.interpreter)
+            self._tally.add(part, self.interpreter.step)
             self._pending.add(part, index[at:stop])
             at += len(part)
             if self._pending.rows == BLOCK_ROWS:
@@ -327,6 +332,7 @@ class _Job:
             recorded=None if trailer is None else trailer.events,
             recovered=self._source.is_repaired,
             latest_ts_recv=msgspec.UNSET if self.latest is None else self.latest,
+            inner_checkpoints=(self._inside and self._inside.written) or msgspec.UNSET,
         )
 
     def _commit(self, meta: SegmentMeta) -> layout.SealedName:
