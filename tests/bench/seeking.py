@@ -6,6 +6,7 @@ and reading one block of it, which no seek can do without. Refuses to judge.
 
     make bench-seek                               10,000,000 frames, about 500 MB meanwhile
     make bench-seek BENCH_FRAMES=1000000
+    make bench-seek BENCH_PACE=20                 a busy feed: few segments, of 64 MiB each
     BENCH_CAPTURE=/mnt/big/capture make bench-seek     a capture that is there; it is kept
 """
 
@@ -94,6 +95,7 @@ def most_frames_since_checkpoint(capture: Capture) -> int:
     """Return how many frames an interpreter has to see at worst, by the names of files."""
     snapshot = capture.snapshot()
     kept = set(layout.list_checkpoints(capture.path))
+    inside = {seq for _, seq in layout.list_checkpoints_inside(capture.path)}
     worst, begin = 0, snapshot.first_seq
     for source in snapshot.sealed:
         reader = SegmentReader(snapshot.root, source.path, source.segment)
@@ -101,6 +103,8 @@ def most_frames_since_checkpoint(capture: Capture) -> int:
         for part in reader.meta.joined or [reader.meta]:
             if part.segment in kept:
                 begin = part.first_seq
+            for seq in sorted(inside.intersection(range(part.first_seq, part.last_seq + 1))):
+                worst, begin = max(worst, seq - begin), seq
             worst = max(worst, part.last_seq - begin + 1)
     return worst
 
