@@ -40,6 +40,12 @@ class PlayContext(Watching):
         self.timers = Timers(self.clock)
         self.restarts = restarts
 
+    def show(self, books_of: Sequence[Books]) -> None:
+        """Take other books in the place of a source's, which got its state only now."""
+        self.books_of = tuple(books_of)
+        if isinstance(self.books, AllBooks):
+            self.books.show(self.books_of)
+
     def at(self, time: int, call: Call | None = None) -> Timer:
         """Call `call(context)` once, at a time, ns since the Unix epoch; `cancel()` takes it back.
 
@@ -77,6 +83,10 @@ class AllBooks(Books):
 
     def __init__(self, sources: Sequence[Books]) -> None:
         super().__init__()
+        self._sources = tuple(sources)
+
+    def show(self, sources: Sequence[Books]) -> None:
+        """View these from here on."""
         self._sources = tuple(sources)
 
     def of(self, instrument: str) -> tuple[Book, ...]:

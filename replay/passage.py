@@ -115,6 +115,7 @@ class Passage:
         """Play several sources at max, unfiltered, without digests."""
         handler, context, sources = self._handler, self.context, self._sources
         advance, timers = context.clock.advance, context.timers
+        context.show([source.books for source in sources])
         steps = [source.interpreter.step for source in sources]
         counts = [0] * len(sources)
         milestones = [source.next_milestone for source in sources]
@@ -159,6 +160,7 @@ class Passage:
         """
         handler, context, sources = self._handler, self.context, self._sources
         advance, timers = context.clock.advance, context.timers
+        context.show([source.books for source in sources])
         steps = [source.interpreter.step for source in sources]
         is_filtered = self._is_filtered
         event: Event | None = None

@@ -22,6 +22,9 @@ class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
         capture: its path. frames, events: as in `PlayReport`, of this one.
         inversions: frames read whose `ts_recv` lies before that of an earlier frame of this source:
             the wall clock stepped back there. They keep their place in their source.
+        late: of a followed source: frames that came after frames received later, because the others
+            had waited for it long enough (`replay.merged`); without any, a replay afterwards plays
+            the same in the same order.
         input_digest, output_digest: of this one alone, whatever it was merged with.
         lost_rows, torn_tail, problems: see `ReadReport`.
         faults: what was put into it on purpose, since the last seek or loop; None: nothing was to.
@@ -37,6 +40,7 @@ class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
     torn_tail: bool
     problems: list[Problem]
     faults: FaultReport | None = None
+    late: int = 0
 
 
 class PlayReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -146,13 +146,14 @@ class Source:
             if not self._wanted.is_filtered or frame.kind in PLAYED:
                 self.output.update(judged)
 
-    def summary(self, inversions: int) -> SourceReport:
-        """Return what was played of it."""
+    def summary(self, *, inversions: int, late: int) -> SourceReport:
+        """Return what was played of it; the counts are the merger's."""
         return SourceReport(
             capture=str(self.capture.path),
             frames=self.frames,
             events=self.events,
             inversions=inversions,
+            late=late,
             input_digest=None if self.input is None else self.input.hexdigest(),
             output_digest=None if self.output is None else self.output.hexdigest(),
             lost_rows=self.report.lost_rows,

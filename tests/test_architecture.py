@@ -100,7 +100,8 @@ MAY_READ_A_CLOCK = (
     "recorder.capture.status",
     "recorder.capture.recover",  # says how long it took
     "replay.pacer",
-    "replay.player",
+    "replay.playing",
+    "replay.streams",  # how long a followed capture has been silent
     "replay.server",
     "replay.demo",
     "replay.cli",

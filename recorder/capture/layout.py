@@ -120,6 +120,13 @@ def list_checkpoints_inside(root: Place) -> list[tuple[int, int]]:
     return sorted((int(match.group(1)), int(match.group(2))) for match in found)
 
 
+def all_checkpoints(root: Path) -> list[tuple[int, Path]]:
+    """Return segment and path of every checkpoint, of those inside segments, too."""
+    before = [(n, checkpoint_path(root, n)) for n in list_checkpoints(root)]
+    inside = [(n, checkpoint_path(root, n, seq)) for n, seq in list_checkpoints_inside(root)]
+    return before + inside
+
+
 def _numbers(folder: Place, pattern: re.Pattern[str]) -> list[int]:
     return sorted(int(match.group(1)) for match in _matches(folder, pattern))
 

@@ -196,9 +196,118 @@ def test_sources_that_are_empty_or_begin_later_are_no_obstacle(
 def test_what_cannot_be_is_refused(paths: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="1 to 256"):
         play([])
-    with pytest.raises(UsageError, match="one capture to follow"):
-        play(paths, follow=True)
-    with pytest.raises(UsageError, match="one capture to follow"):
+    with pytest.raises(UsageError, match="follow once"):
         play(paths[0], follow=True, loop=2)
     with pytest.raises(NotACapture):
         play([paths[0], tmp_path / "nothing"])
+
+
+def stamped(*times: int) -> list[Frame]:
+    return [Frame(seq, time, time, 0, Kind.TEXT, b"") for seq, time in enumerate(times)]
+
+
+class Followed:
+    """Sources that give what a test says they have by now, and a clock that it moves."""
+
+    def __init__(self, count: int, patience: int) -> None:
+        self.fresh: list[list[Frame]] = [[] for _ in range(count)]
+        self.ended = [False] * count
+        self.now = 0
+        self.merger = Merger(
+            [self._source(rank) for rank in range(count)],
+            clock=lambda: self.now,
+            patience=patience,
+        )
+        self._parts = self.merger.parts()
+
+    def _source(self, rank: int) -> Iterator[list[Frame]]:
+        while self.fresh[rank] or not self.ended[rank]:
+            fresh, self.fresh[rank] = self.fresh[rank], []
+            yield fresh
+
+    def look(self) -> list[tuple[int, int]] | None:
+        """(rank, ts_recv) of what is given now; None at the end."""
+        given: list[tuple[int, int]] = []
+        for part in self._parts:
+            if not part.frames:
+                return given
+            given += [(r, f.ts_recv) for r, f in zip(part.ranks, part.frames, strict=True)]
+        return given or None
+
+
+def test_a_frame_waits_for_a_silent_source_but_not_for_ever() -> None:
+    followed = Followed(2, patience=100)
+    followed.fresh = [stamped(10, 20, 30), []]
+    assert followed.look() == []
+    followed.now = 99
+    assert followed.look() == []
+    followed.now = 100
+    assert followed.look() == [(0, 10), (0, 20), (0, 30)]
+    assert followed.merger.late == [0, 0]
+
+
+def test_what_a_source_has_given_later_says_that_nothing_earlier_comes() -> None:
+    followed = Followed(3, patience=100)
+    followed.fresh = [stamped(10, 20, 40), stamped(30), stamped(25)]
+    # Source 2 may still give 25 or later; of rank 0 what comes before that is certain at once.
+    assert followed.look() == [(0, 10), (0, 20), (2, 25)]
+    followed.fresh[2] = stamped(26, 35)
+    assert followed.look() == [(2, 26), (1, 30)]
+    followed.ended[1] = True
+    followed.fresh[0] = stamped(50)
+    assert followed.look() == [(2, 35)]
+    followed.ended[2] = True
+    assert followed.look() == [(0, 40), (0, 50)]
+    followed.ended[0] = True
+    assert followed.look() is None
+
+
+def test_of_equal_times_the_lower_rank_is_waited_for() -> None:
+    followed = Followed(2, patience=100)
+    followed.fresh = [stamped(10), stamped(10)]
+    assert followed.look() == [(0, 10)]  # rank 0 may give another one of this time
+    followed.fresh[0] = stamped(10, 11)
+    assert followed.look() == [(0, 10), (1, 10)]
+
+
+def test_what_comes_too_late_comes_next_and_is_counted() -> None:
+    followed = Followed(2, patience=100)
+    followed.fresh = [stamped(10, 30), []]
+    assert followed.look() == []
+    followed.now = 100
+    assert followed.look() == [(0, 10), (0, 30)]
+    followed.fresh = [stamped(40), stamped(20, 29, 30, 50)]
+    assert followed.look() == [(1, 20), (1, 29), (1, 30), (0, 40)]
+    assert followed.merger.late == [0, 2]
+
+
+def test_one_that_ends_holds_nobody_up() -> None:
+    followed = Followed(2, patience=10**9)
+    followed.fresh = [stamped(10, 20), stamped(15)]
+    followed.ended[1] = True
+    assert followed.look() == [(0, 10), (1, 15), (0, 20)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_followed_in_time_it_is_the_order_of_the_rule(seed: int) -> None:
+    """However little comes at once, while nobody is silent for longer than the others wait."""
+    rng = random.Random(seed)
+    sources = [
+        stamped(*sorted(rng.randrange(500) for _ in range(rng.choice((1, 5, 60)))))
+        for _ in range(rng.choice((2, 3)))
+    ]
+    followed = Followed(len(sources), patience=10**9)
+    left = [list(frames) for frames in sources]
+    given: list[tuple[int, int]] = []
+    while any(left):
+        for rank, frames in enumerate(left):
+            size = rng.randrange(4)
+            followed.fresh[rank] += frames[:size]
+            left[rank] = frames[size:]
+            followed.ended[rank] = not left[rank]
+        given += followed.look() or []
+    while (last := followed.look()) is not None:
+        given += last
+    expected = [(rank, sources[rank][seq].ts_recv) for rank, seq in by_the_rule(sources)]
+    assert given == expected
+    assert not any(followed.merger.late)

@@ -92,6 +92,93 @@ def test_it_plays_what_a_replay_afterwards_plays(
     assert recorder.writer is None
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"speed": 100_000}, {"channels": ["books", "trades"]}],
+    ids=["max", "paced", "filtered"],
+)
+def test_several_are_followed_as_they_are_played_afterwards(
+    tmp_path: Path, frames: list[Frame], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in its own time: the one that is behind is waited for."""
+    monkeypatch.setattr("replay.streams.PATIENCE_NS", 10**15)
+    other = Invented(700, seed=9).frames
+    recorders = [Recorder(tmp_path / "a", frames, 400), Recorder(tmp_path / "b", other, 150)]
+    turns = 0
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal turns
+        if progress.is_live:
+            turns += 1
+            recorders[turns % 2].write()
+
+    seen: list[tuple[int, bytes]] = []
+
+    def keep(event: Event, context: PlayContext) -> None:
+        seen.append((context.source, encode_event(event)))
+
+    paths = [tmp_path / "a", tmp_path / "b"]
+    report = play(paths, keep, follow=True, digest=True, on_progress=on_progress, **options)
+    followed, seen = seen, []
+    again = play(paths, keep, digest=True, **options)
+    assert followed == seen
+    assert (report.input_digest, report.output_digest) == (again.input_digest, again.output_digest)
+    assert [source.late for source in report.sources] == [0, 0]
+    assert turns > 4
+
+
+def test_one_that_has_recorded_nothing_yet_joins_with_its_books(
+    tmp_path: Path, frames: list[Frame]
+) -> None:
+    writer = CaptureWriter(tmp_path / "b")
+    recorder = Recorder(tmp_path / "a", frames, 300)
+    other = Invented(400, seed=9).frames
+    waiting = [other]
+
+    def on_progress(progress: Progress) -> None:
+        if not progress.is_live:
+            return
+        if recorder.left:
+            recorder.write()
+        elif waiting:
+            writer.write(waiting.pop())
+            writer.close()
+        else:
+            recorder.write()
+
+    held: list[int] = []
+
+    def strategy(event: Event, context: PlayContext) -> None:
+        if context.source == 1:
+            held.append(len(context.books_of[1]))
+            assert len(context.books) == sum(map(len, context.books_of))
+
+    report = play([tmp_path / "a", tmp_path / "b"], strategy, follow=True, on_progress=on_progress)
+    assert report.frames == len(frames) + len(other)
+    assert max(held) > 0
+    assert report.sources[1].late > 0
+
+
+def test_faults_are_put_into_what_is_followed(tmp_path: Path, frames: list[Frame]) -> None:
+    recorder = Recorder(tmp_path / "c", frames, 300)
+    faults: dict[str, Any] = {"faults": ["gap:books@p=0.05"], "seed": 7}
+    seen: list[bytes] = []
+
+    def keep(event: Event, context: PlayContext) -> None:
+        seen.append(encode_event(event))
+
+    report = play(
+        tmp_path / "c", keep, follow=True, digest=True, on_progress=recorder.on_progress, **faults
+    )
+    followed, seen = seen, []
+    again = play(tmp_path / "c", keep, digest=True, **faults)
+    assert followed == seen
+    assert report.faults is not None
+    assert report.faults == again.faults
+    assert report.output_digest == again.output_digest
+    assert any(b'"InjectedFault"' in line for line in followed)
+
+
 def test_it_can_be_sent_back_and_stopped_while_the_recorder_goes_on(
     tmp_path: Path, frames: list[Frame]
 ) -> None:

@@ -24,11 +24,12 @@ from recorder.capture.derived import remove_tables_before
 from recorder.capture.digest import digest_of
 from recorder.capture.expiry.age import ages
 from recorder.capture.expiry.mark import Mark, Waiting, read_mark, write_mark
+from recorder.capture.footer import read_meta
 from recorder.capture.journal.room import lend_reserve, refill_reserve
 from recorder.capture.layout import SealedName
 from recorder.capture.reading.hold import only_one, remove_unheld
 from recorder.capture.sealing.seal import file_hash
-from recorder.capture.segment import SegmentMeta, SegmentReader
+from recorder.capture.segment import SegmentMeta
 from recorder.clock import NS_PER_DAY, NS_PER_SECOND, utc_date
 from recorder.errors import Damage
 from recorder.okx.interpreter import Interpreter
@@ -205,8 +206,8 @@ class _Retention:
         files = [self._root / name.path for name in self._current]
         files += [layout.journal_path(self._root, n) for n in self._journals]
         files += [
-            layout.checkpoint_path(self._root, segment, inside)
-            for segment, inside in self._checkpoints()
+            path
+            for segment, path in layout.all_checkpoints(self._root)
             if segment >= self._mark.first_segment
         ]
         return sum(map(_size, files))
@@ -304,16 +305,9 @@ class _Retention:
         """Delete the checkpoints below the mark that no waiting file can be read from."""
         mark = self._mark.first_segment
         needed = min((_segment_of(item.path) for item in left), default=mark)
-        for segment, inside in self._checkpoints():
+        for segment, path in layout.all_checkpoints(self._root):
             if segment < min(mark, needed):
-                layout.checkpoint_path(self._root, segment, inside).unlink(missing_ok=True)
-
-    def _checkpoints(self) -> list[tuple[int, int | None]]:
-        """Return segment and, of one inside it, the frame of every checkpoint."""
-        before: list[tuple[int, int | None]] = [
-            (segment, None) for segment in layout.list_checkpoints(self._root)
-        ]
-        return [*before, *layout.list_checkpoints_inside(self._root)]
+                path.unlink(missing_ok=True)
 
     def _delete_empty_days(self) -> None:
         if not self._current or not self._mark.first_seq:
@@ -392,11 +386,9 @@ def _by_joined(
 
 def _meta_of(root: Path, name: SealedName) -> SegmentMeta | None:
     try:
-        reader = SegmentReader(root, name.path, name.segment)
+        return read_meta(root, name.path, name.segment)
     except (Damage, FileNotFoundError):
         return None
-    reader.close()
-    return reader.meta
 
 
 def _segment_of(path: str) -> int:
