@@ -12,6 +12,7 @@ from itertools import accumulate
 import pyarrow as pa
 
 from recorder.book import Book, Books
+from recorder.capture.reading.instant import first_after
 from recorder.errors import UsageError
 from replay.extent import Extent
 from replay.pushdown import Bounds, interval, texts
@@ -73,9 +74,7 @@ class LadderScan(Scan):
 
     def _books_at(self, at: int) -> Books:
         capture, report = self.extent.capture, self.extent.report
-        last = self.extent.last_seq
-        later = next(capture.frames(start=at + 1, last_seq=last, report=report), None)
-        seq = last + 1 if later is None else later.seq
+        seq = min(first_after(capture, at, report), self.extent.last_seq + 1)
         return capture.interpreter_before(seq, report=report).books
 
 

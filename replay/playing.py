@@ -1,8 +1,8 @@
 """Playing: one run of `play`, from its first frame to its report.
 
 Responsible for where a replay begins, goes on and ends (seeks, loops, recorders it follows), for
-its pace and for what it tells meanwhile. Refuses to open captures (`streams` does) and to hand frames
-over (`passage` does).
+its pace and for what it tells meanwhile. Refuses to open captures (`streams` does) and to hand
+frames over (`passage` does).
 """
 
 from __future__ import annotations

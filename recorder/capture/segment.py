@@ -29,7 +29,7 @@ pa: Any = pyarrow
 pc: Any = pyarrow.compute
 pq: Any = pyarrow.parquet
 
-BLOCK_ROWS = 32_768
+BLOCK_ROWS = 16_384
 BLOCK_BYTES = 256 << 20
 """A sorted block ends early when its payloads would hold more: it is sorted and read in memory."""
 GROUP_ROWS = 65_536

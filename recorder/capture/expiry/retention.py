@@ -205,11 +205,8 @@ class _Retention:
         """Return the bytes of everything that is listed."""
         files = [self._root / name.path for name in self._current]
         files += [layout.journal_path(self._root, n) for n in self._journals]
-        files += [
-            path
-            for segment, path in layout.all_checkpoints(self._root)
-            if segment >= self._mark.first_segment
-        ]
+        begin = self._mark.first_segment
+        files += [path for n, path in layout.all_checkpoints(self._root) if n >= begin]
         return sum(map(_size, files))
 
     def _allowed(self, wanted: int) -> int:

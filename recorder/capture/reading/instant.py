@@ -28,7 +28,7 @@ def book_at(
 ) -> Book:
     """Return the book of an instrument as it stood at an instant; see `Capture.book_at`."""
     listed = capture.pinned(capture.snapshot())
-    seq = _after(listed, at, report)
+    seq = first_after(listed, at, report)
     books = listed.interpreter_before(seq, number, report=report).books
     book = books.get(instrument, channel)
     if book is not None:
@@ -47,8 +47,13 @@ def book_at(
     )
 
 
-def _after(capture: Capture, at: int | None, report: ReadReport | None) -> int:
-    """Return the number of the first frame that is no part of the state asked for."""
+def first_after(capture: Capture, at: int | None, report: ReadReport | None) -> int:
+    """Return the number of the first frame that is no part of the state at an instant.
+
+    Args:
+        at: ns; None: after the last message received. Behind the last frame there is no such
+            number: a very high one.
+    """
     if at is not None:
         first_seq, _ = seq_bounds(capture, at + 1, None, report)
         return first_seq

@@ -93,5 +93,10 @@ def test_following_a_finished_capture_is_playing_it(datasets: Path) -> None:
             for more in ([], ["--follow"])
         )
         assert read == tailed
-    refused = CliRunner().invoke(cli, ["play", path, path, "--follow"])
-    assert "one capture to follow" in str(refused.exception)
+    both, followed = (
+        json.loads(CliRunner().invoke(cli, ["play", path, path, "--json", *more]).stdout)
+        for more in ([], ["--follow"])
+    )
+    assert both["output_digest"] == followed["output_digest"]
+    refused = CliRunner().invoke(cli, ["play", path, "--follow", "--loop", "2"])
+    assert "follow once" in str(refused.exception)
