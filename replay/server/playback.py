@@ -48,6 +48,7 @@ _ROOM_BYTES = 1 << 20  # unsent bytes of a client above which the clock waits, a
 BURST = 8
 """How often `buffer_bytes` a client may have unsent, however it comes about."""
 _POLL_S = 0.0005
+_LOOKS_MIN = 400
 _REST_S = 3_600.0
 _MISHAPS = (Kind.TEXT, Kind.CLOSED)
 
@@ -334,14 +335,19 @@ class Playback:
             self.cut_off(client)
 
     async def _has_room(self, client: Client) -> bool:
-        """Wait for a full client; False: it takes nothing at all."""
-        least, since = client.unsent, time.monotonic()
+        """Wait for a full client; False: it takes nothing at all.
+
+        Time alone does not say so: after this process, or the machine, has slept, clients first
+        get a chance to take something.
+        """
+        least, since, looks = client.unsent, time.monotonic(), 0
         # Nobody is told when a transport's buffer shrinks to a given size: look often.
         while client in self._clients and client.unsent > _ROOM_BYTES // 4:
             await asyncio.sleep(_POLL_S)
+            looks += 1
             if client.unsent < least:
-                least, since = client.unsent, time.monotonic()
-            elif time.monotonic() - since > self._settings.patience:
+                least, since, looks = client.unsent, time.monotonic(), 0
+            elif looks > _LOOKS_MIN and time.monotonic() - since > self._settings.patience:
                 return False
         return True
 
