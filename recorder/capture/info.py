@@ -7,6 +7,7 @@ check that the metadata is true: that is `verify`.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,11 @@ from recorder.capture.place import Place, size_of, sizes_in
 from recorder.capture.reading.hold import hold_snapshot
 from recorder.capture.reading.holes import missing_by_name
 from recorder.capture.reading.serve import Problem, ReadReport
-from recorder.capture.sealing.tally import Tally, integrity_counts
+from recorder.capture.sealing.tally import Tally, integrity_counts, subtract
 from recorder.capture.segment import ChannelCount, SegmentMeta
 from recorder.capture.snapshot import JournalSource, Snapshot, SourceGone
 from recorder.errors import Damage, ExitCode, RecorderError
+from recorder.okx.election.figures import LinkFigures, report_of
 
 if TYPE_CHECKING:
     from recorder.capture.reader import Capture
@@ -60,6 +62,7 @@ class CaptureInfo(msgspec.Struct, kw_only=True):
         input_digest: docs/format.md, "Digests"; None where a segment could not be read.
         raw_bytes: payloads; disk_bytes: sealed files, journal_bytes, checkpoint_bytes likewise;
             table_bytes: derived tables, which are no part of the capture and of no digest.
+        links: how each of redundant links fared; empty where there is one per endpoint.
         event_digests: what recorders said about the events they delivered, a run each.
         recording: a writer holds the lock. torn_tail: a recorder died; not recovered yet.
         expired: what retention let go of before the first frame; None where it never did.
@@ -95,6 +98,7 @@ class CaptureInfo(msgspec.Struct, kw_only=True):
     event_digests: list[dict[str, int | str]] = msgspec.field(default_factory=list)
     recording: bool = False
     torn_tail: bool = False
+    links: list[LinkFigures] = msgspec.field(default_factory=list)
     expired: Expired | None = None
     origin: dict[str, Any] | None = None
     problems: list[Problem] = msgspec.field(default_factory=list)
@@ -112,6 +116,7 @@ class _Sum:
         self.info = info
         self._channels: dict[str, tuple[list[int], set[str]]] = {}
         self._blocks: dict[int, BlockDigest | None] = {}
+        self._links: dict[str, int] = {}
 
     def add_segment(self, meta: SegmentMeta) -> None:
         """Add the metadata of a sealed segment, in order."""
@@ -124,6 +129,7 @@ class _Sum:
         said = [part.recorded for part in meta.joined] if meta.joined else [meta.recorded]
         info.event_digests += [recorded for recorded in said if recorded is not None]
         self._add_counts(meta.integrity, meta.kinds, meta.channels)
+        self.add_links(meta.links or {})
         carried = meta.carried
         for block in meta.digests:
             if carried is not None and carried.k == block.k:
@@ -168,6 +174,12 @@ class _Sum:
             counts[0] += channel.frames
             counts[1] += channel.bytes
             instruments.update(channel.instruments)
+
+    def add_links(self, counts: Mapping[str, int]) -> None:
+        """Add figures of redundant links."""
+        for name, count in counts.items():
+            self._links[name] = self._links.get(name, 0) + count
+        self.info.links = report_of(self._links)
 
     def set_block(self, block: BlockDigest | None, k: int) -> None:
         """Replace what is known of one digest block."""
@@ -254,6 +266,7 @@ def _tail(capture: Capture, snapshot: Snapshot, total: _Sum, report: ReadReport)
         interpreter = interpreter_before(capture, first_seq, report=report)
         # The counts of the journal alone: what it took to get here is already in the segments.
         before = integrity_counts(interpreter.integrity)
+        links = interpreter.link_counts
         wanted = Selection(first_seq=k << BLOCK_SHIFT)
         for batch in capture.select(wanted, report):
             digest.update(batch.frames())
@@ -263,6 +276,7 @@ def _tail(capture: Capture, snapshot: Snapshot, total: _Sum, report: ReadReport)
                 tally.add_channels(tail, zip(tail.channel, tail.instrument, strict=True))
         after = integrity_counts(interpreter.integrity)
         total.add_tail(tally, {name: after[name] - before[name] for name in after})
+        total.add_links(subtract(interpreter.link_counts, links))
     return None if blocks is None or report.problems else digest.hexdigest()
 
 

@@ -128,6 +128,7 @@ class SegmentMeta(msgspec.Struct, kw_only=True):
     joined: list[JoinedPart] | msgspec.UnsetType = msgspec.UNSET
     latest_ts_recv: int | msgspec.UnsetType = msgspec.UNSET
     inner_checkpoints: list[InnerCheckpoint] | msgspec.UnsetType = msgspec.UNSET
+    links: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def last_segment(self) -> int:

@@ -182,6 +182,7 @@ def _meta(
         latest_ts_recv=last.latest_ts_recv,
         inner_checkpoints=[one for meta in metas for one in meta.inner_checkpoints or ()]
         or msgspec.UNSET,
+        links=_added(meta.links or {} for meta in metas) or msgspec.UNSET,
     )
 
 

@@ -180,6 +180,7 @@ class _Job:
         self.interpreter, self.carry, self.latest = interpreter, carry, latest
         self._tally.last_connection = last_connection
         before = integrity_counts(interpreter.integrity)
+        links = interpreter.link_counts
         checkpoint = ""
         first_k = carry.k if carry is not None else None
         carried = None
@@ -209,6 +210,9 @@ class _Job:
             self._check_trailer(self._source.trailer, digests)
             counts = subtract(integrity_counts(interpreter.integrity), before)
             meta = self._meta(checkpoint, digests, carried, counts)
+            risen = {n: c for n, c in subtract(interpreter.link_counts, links).items() if c}
+            if risen:
+                meta.links = risen
             return self._commit(meta)
         except BaseException:
             if self._writer is not None:
