@@ -17,7 +17,7 @@ from recorder.capture.expiry.mark import Expired
 from recorder.capture.footer import read_meta
 from recorder.capture.linked import has_links
 from recorder.capture.place import Place, Remote
-from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reader import ELECTED, Capture, ReadReport
 from recorder.capture.reading.hold import LAPSE_S, Hold
 from recorder.capture.reading.window import too_early
 from recorder.capture.snapshot import SealedSource, Snapshot
@@ -112,7 +112,7 @@ class Extent:
     @cached_property
     def has_links(self) -> bool:
         """Whether redundant links brought any of it."""
-        return has_links(self.capture)
+        return self.capture.links == ELECTED and has_links(self.capture)
 
     @property
     def root(self) -> Place:
@@ -189,7 +189,7 @@ class Extent:
         for source in self._snapshot.sealed:
             if source.last_seq < first or source.first_seq > span.last_seq:
                 continue
-            if self.tables.part(source, view) is not None:
+            if self.capture.links == ELECTED and self.tables.part(source, view) is not None:
                 if source.first_seq > first:
                     yield Span(first, source.first_seq - 1, span.start)
                 yield source

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from recorder.book import Books
 from recorder.capture.digest import EventDigest, FrameDigest
 from recorder.capture.place import Remote, Where
-from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reader import ELECTED, Capture, ReadReport
 from recorder.errors import UsageError
 from recorder.event import Event
 from recorder.frame import Frame
@@ -111,7 +111,8 @@ class Source:
         if self._with_digest and self._number is not float:
             self._judge = interpreter_before(self.capture, first.seq, self._wanted, float)
         self.milestones = None
-        if at_full_speed and self._faulted is None and self._number is float:
+        is_elected = self.capture.links == ELECTED  # checkpoints are of that
+        if at_full_speed and is_elected and self._faulted is None and self._number is float:
             self.milestones = Milestones(self.capture, self.interpreter, first.seq)
 
     @property

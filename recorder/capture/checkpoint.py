@@ -134,15 +134,16 @@ def _nearest(
     capture: Capture, snapshot: Snapshot, seq: int, number: type
 ) -> tuple[Interpreter, int]:
     """Return a restored interpreter and the seq it stands before; a fresh one at the beginning."""
+    elects = capture.links != "all"
     for start in _starts(capture, snapshot, seq):
         try:
             state = read_checkpoint(capture.path, start.segment, start.inside)
             if start.digest is not None and start.digest != digest_of(state):
                 continue
-            return Interpreter.restore(state, number), start.seq
+            return Interpreter.restore(state, number, elects=elects), start.seq
         except (Damage, FileNotFoundError, ValueError):
-            continue  # missing, damaged or of another version: an earlier one will do
-    return Interpreter(number), snapshot.first_seq
+            continue  # missing, damaged, of another version or elected: an earlier one will do
+    return Interpreter(number, elects=elects), snapshot.first_seq
 
 
 def _starts(capture: Capture, snapshot: Snapshot, seq: int) -> Iterator[_Start]:

@@ -34,19 +34,32 @@ _LISTINGS = 20
 """How often a read lists again without coming a frame further, before that is damage."""
 
 
-class Capture:
-    """A capture, open for reading. Cheap to make; nothing is held open."""
+ELECTED, EVERY_COPY = LINKS = ("elected", "all")
 
-    def __init__(self, path: Where) -> None:
+
+class Capture:
+    """A capture, open for reading. Cheap to make; nothing is held open.
+
+    Attributes:
+        links: what events tell where redundant links recorded: `elected`, the one stream that is
+            made of them, or `all`, what each of them brought.
+    """
+
+    def __init__(self, path: Where, *, links: str = ELECTED) -> None:
         """Check that there is a capture.
 
         Args:
             path: a directory, or a folder of an object store, `s3://bucket/prefix`.
+            links: see above.
 
         Raises:
+            UsageError: `links` is neither of them.
             NotACapture: there is none. Damage: `capture.json` cannot be read.
             StoreFailed: the store did not answer, or refused.
         """
+        if links not in LINKS:
+            raise UsageError(f"expected links {ELECTED} or {EVERY_COPY}, received {links}")
+        self.links = links
         self.path: Place = place_of(path)
         self.header = layout.read_header(self.path)
 
@@ -333,6 +346,7 @@ class _Pinned(Capture):
 
     def __init__(self, capture: Capture, snapshot: Snapshot) -> None:
         self.path = capture.path
+        self.links = capture.links
         self.header = capture.header
         self._snapshot = snapshot
 

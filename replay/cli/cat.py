@@ -26,6 +26,7 @@ from recorder.frame import KIND_OF_LABEL, LABELS
 from replay.cli.selection import (
     follow_option,
     interrupt_asks,
+    links_option,
     names_in,
     quiet_pipe,
     say_problems,
@@ -53,6 +54,7 @@ _WRITE_BYTES = 1 << 20
     type=click.Choice(LABELS),
     help="Only frames of this kind; again for more. [payloads: text, else all]",
 )
+@links_option
 @follow_option
 @click.option("--null", is_flag=True, help="End records with a NUL byte instead of a newline.")
 def cat_command(
@@ -63,6 +65,7 @@ def cat_command(
     channels: tuple[str, ...],
     instruments: tuple[str, ...],
     kinds: tuple[str, ...],
+    links: str,
     follow: bool,  # noqa: FBT001 - a click flag
     null: bool,  # noqa: FBT001 - a click flag
 ) -> ExitCode:
@@ -72,7 +75,7 @@ def cat_command(
     apart then. Works while the capture is being recorded, up to what is written now; with
     --follow it goes on with what comes, a few milliseconds behind the recorder.
     """
-    opened = Capture(capture)
+    opened = Capture(capture, links=links)
     if follow:  # what is not there yet may come
         wanted_channels, wanted_instruments = list(channels) or None, list(instruments) or None
     else:

@@ -24,6 +24,7 @@ from replay.cli.screen import shown
 from replay.cli.selection import (
     follow_option,
     interrupt_asks,
+    links_option,
     names_in,
     quiet_pipe,
     say_problems,
@@ -80,6 +81,7 @@ _NUMBERS = {"float": float, "decimal": Decimal, "str": str}
 @click.option(
     "--lateness", is_flag=True, help="Report how late frames were handed over, as a distribution."
 )
+@links_option
 @fault_options
 @click.option(
     "--sink",
@@ -104,6 +106,7 @@ def play_command(
     number: str,
     max_gap: float | None,
     lateness: bool,  # noqa: FBT001 - a click flag
+    links: str,
     faults: tuple[str, ...],
     scenario: Path | None,
     seed: int | None,
@@ -123,7 +126,7 @@ def play_command(
     jump ten seconds of data time with the books right at once, up and down double and halve the
     speed, 1 is real time, m is max, . plays one frame, home goes to the start, q quits.
     """
-    captures = [Capture(path) for path in paths]
+    captures = [Capture(path, links=links) for path in paths]
     pace = parse_pace(speed)
     if follow:  # what is not there yet may come
         wanted_channels, wanted_instruments = list(channels) or None, list(instruments) or None

@@ -16,10 +16,11 @@ from typing import IO, TypeVar
 
 import click
 
+from recorder.capture.reader import ELECTED, Capture
 from recorder.console import say, talk
 from recorder.errors import ExitCode, UsageError
-from replay.asked import Asked
-from replay.cli.selection import quiet_pipe, say_problems
+from replay.asked import Asked, Question
+from replay.cli.selection import links_option, quiet_pipe, say_problems
 from replay.results import FORMATS
 from replay.running import Running
 from replay.sql import query
@@ -47,7 +48,10 @@ _QUIET_LOOKS = 10
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write to this file, whole or not at all. [standard output]",
 )
-def query_command(arguments: tuple[str, ...], form: str, output: Path | None) -> ExitCode:
+@links_option
+def query_command(
+    arguments: tuple[str, ...], form: str, output: Path | None, links: str
+) -> ExitCode:
     """Run SQL over a capture, also while it is being recorded. SQL may be - for standard input.
 
     Views: frames (as recorded), one per event type (trades, book_updates, quotes, tickers ...),
@@ -63,7 +67,12 @@ def query_command(arguments: tuple[str, ...], form: str, output: Path | None) ->
             f"expected captures and SQL, received {sql!r} alone; e.g. replay query captures/btc "
             f"'from ledger'"
         )
-    Asked(captures[0] if len(captures) == 1 else captures)  # before standard input is waited for
+    # Before standard input is waited for.
+    asked = Asked(captures[0] if len(captures) == 1 else captures)
+    question: Question = captures[0] if len(captures) == 1 else captures
+    if links != ELECTED:
+        found = [Capture(capture.path, links=links) for capture in asked.captures.values()]
+        question = found if asked.is_several else found[0]
     if sql == "-":
         sql = sys.stdin.read()
     if not sql.strip():
@@ -74,7 +83,7 @@ def query_command(arguments: tuple[str, ...], form: str, output: Path | None) ->
     with quiet_pipe(), _target(output) as file:
         report = _watched(
             lambda: query(
-                captures[0] if len(captures) == 1 else captures,
+                question,
                 sql,
                 format=form,
                 output=file,

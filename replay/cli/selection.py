@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
-from recorder.capture.reader import Capture, Problem, ReadReport
+from recorder.capture.reader import ELECTED, LINKS, Capture, Problem, ReadReport
 from recorder.console import TIME, say
 from recorder.errors import ExitCode, UsageError
 from recorder.okx.channels import CHANNELS
@@ -64,6 +64,17 @@ def follow_option(command: F) -> F:
         "--follow",
         is_flag=True,
         help="Go on while the capture is being recorded, until the recorder ends (or Ctrl-C).",
+    )(command)
+
+
+def links_option(command: F) -> F:
+    """Add `--links` to a command."""
+    return click.option(
+        "--links",
+        type=click.Choice(LINKS),
+        default=ELECTED,
+        show_default=True,
+        help="Of redundant links: the one stream that is made of them, or what each brought.",
     )(command)
 
 
