@@ -30,6 +30,11 @@ from recorder.console import say, talk
 @click.option("--append", is_flag=True, help="Continue the capture OUT instead of making one.")
 @click.option("--note", help="A note to keep in the capture.")
 @click.option(
+    "--links",
+    is_flag=True,
+    help="The sources are redundant links of one recorder: readers get one stream of them.",
+)
+@click.option(
     "--segment-seconds",
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
@@ -45,6 +50,7 @@ def import_command(
     form: str,
     append: bool,  # noqa: FBT001 - a click flag
     note: str | None,
+    links: bool,  # noqa: FBT001 - a click flag
     segment_seconds: float,
     reproducible: bool,  # noqa: FBT001 - a click flag
 ) -> None:
@@ -73,6 +79,7 @@ def import_command(
             note=note,
             options=WriterOptions(segment_seconds=segment_seconds),
             reproducible=reproducible,
+            links=links,
             progress=lambda _, read: bar.update(task, completed=read),
         )
     say(

@@ -186,24 +186,47 @@ def slice_command(
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--elect",
+    is_flag=True,
+    help="They recorded the same: make their sockets redundant links of one capture.",
+)
+@click.option(
+    "--skew",
+    type=float,
+    metavar="SECONDS",
+    help="With --elect: how far the clock of the one with the larger id was ahead. "
+    "[what common pushes say]",
+)
 @_json
 def merge_command(
     first: Path,
     second: Path,
     out: Path,
+    elect: bool,  # noqa: FBT001 - a click flag
+    skew: float | None,
     as_json: bool,  # noqa: FBT001 - a click flag
 ) -> ExitCode:
     """Write every frame of two captures as one capture OUT, in the order they were received.
 
     Each keeps its own order; the connections of SECOND are numbered after those of FIRST. What
-    both recorded is there twice: nothing is chosen.
+    both recorded is there twice: nothing is chosen. With --elect it is stored twice as well, and
+    whoever reads gets one stream of both; docs/redundancy.md.
     """
+    if skew is not None and not elect:
+        raise UsageError("expected --skew with --elect, received it alone; add --elect")
+    skew_ns = None if skew is None else round(skew * 1_000_000_000)
     with _told("merging") as show:
-        report = merge_captures(first, second, out, progress=show)
+        report = merge_captures(first, second, out, elect=elect, skew_ns=skew_ns, progress=show)
     if as_json:
         print_json(report)
     else:
-        note = f"connections of {second} from {report.connections_from}"
+        note = f"connections of {report.sources[1]} from {report.connections_from}"
+        if (common := report.elected) is not None:
+            note += (
+                f", its clock {common.skew_ns / 1e6:,.3f} ms ahead by {common.pushes:,} common "
+                f"pushes"
+            )
         say(_made(report.frames, report.start, report.end, out, note))
     return ExitCode.LOSS if report.lost_rows else ExitCode.DONE
 

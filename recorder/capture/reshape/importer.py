@@ -20,6 +20,7 @@ from typing import BinaryIO
 import msgspec
 
 from recorder.capture.journal import MAX_PAYLOAD_BYTES
+from recorder.capture.reshape.redundant import relinked
 from recorder.capture.writer import CaptureWriter, WriterOptions
 from recorder.clock import NS_PER_SECOND
 from recorder.errors import SourceError, UsageError
@@ -75,6 +76,7 @@ def import_sessions(
     note: str | None = None,
     options: WriterOptions | None = None,
     reproducible: bool = False,
+    links: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """Write the lines of `sources` to a capture at `out`.
@@ -87,6 +89,8 @@ def import_sessions(
     Args:
         sources: paths, or `-` for standard input.
         form: of the sources; `jsonl` is the one there is.
+        links: the sources are redundant links of one recorder: the `opened` rows of source i say
+            link i.
         progress: called with frames and source bytes so far.
 
     Raises:
@@ -106,7 +110,7 @@ def import_sessions(
             out, options=options, append=append, note=note, reproducible=reproducible
         )
         try:
-            _write(writer, opened, progress)
+            _write(writer, opened, progress, links=links)
             closed = writer.close()
         except BaseException:
             writer.discard()
@@ -283,6 +287,8 @@ def _write(
     writer: CaptureWriter,
     sources: Sequence[_Source],
     progress: Callable[[int, int], None] | None,
+    *,
+    links: bool,
 ) -> None:
     numbers = _Connections(len(sources), writer.next_connection)
     seen: set[tuple[int, int]] = set()
@@ -296,9 +302,12 @@ def _write(
             seen.add((rank, row.connection))
             sources[rank].connections += 1
         connection = numbers.number_of(rank, row.connection)
-        batch.append(Frame(seq, row.ts_recv, ts_mono, connection, row.kind, row.payload))
+        payload = row.payload
+        if links and row.kind is Kind.OPENED:
+            payload = relinked(payload, row.kind, rank, 0)
+        batch.append(Frame(seq, row.ts_recv, ts_mono, connection, row.kind, payload))
         seq += 1
-        size += len(row.payload)
+        size += len(payload)
         if len(batch) >= _BATCH_FRAMES or size >= _BATCH_BYTES:
             writer.write(batch)
             writer.wait_for_room()

@@ -2,6 +2,7 @@
 
 Responsible for the order and for the new numbers of frames and connections. Refuses to choose
 between frames that both recorded, to pass over damage, and to leave a half-made capture behind.
+What two recorders of the same need beside that is in `redundant`.
 
 Order. A frame's time is the highest `ts_recv` of its own capture up to it, so that each capture's
 order is kept whatever its clock did; the earlier time comes first, and of equal ones the first
@@ -23,6 +24,7 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from recorder.capture.batch import BATCH_ROWS
 from recorder.capture.expiry.earlier import last_connection_before
@@ -30,11 +32,13 @@ from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture
 from recorder.capture.reading.hold import hold_snapshot
 from recorder.capture.reshape.derive import Plan, derive, is_private, origin_of
+from recorder.capture.reshape.redundant import Common, Sample, in_common, relinked
 from recorder.capture.reshape.slice import numbered
 from recorder.capture.snapshot import Snapshot
 from recorder.errors import UsageError
 from recorder.frame import Frame, Kind
 from recorder.okx import checkpoint
+from recorder.okx.election import Election
 from recorder.okx.interpreter import Interpreter
 
 Progress = Callable[[int], None]
@@ -49,6 +53,7 @@ class MergeReport(msgspec.Struct, kw_only=True):
     Attributes:
         frames: in the result. connections_from: what was added to the second's numbers.
         start, end: `ts_recv` of the first and last frame, ns.
+        elected: what they have in common; None where they are only put together.
     """
 
     path: str
@@ -60,6 +65,7 @@ class MergeReport(msgspec.Struct, kw_only=True):
     start: int | None = None
     end: int | None = None
     input_digest: str | None = None
+    elected: Common | None = None
 
 
 def merge_captures(
@@ -67,11 +73,18 @@ def merge_captures(
     second: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
+    elect: bool = False,
+    skew_ns: int | None = None,
     progress: Progress | None = None,
 ) -> MergeReport:
     """Write every frame of two captures as a new capture.
 
     Args:
+        elect: they are redundant recorders of the same: their links become links of one, so that
+            every reader gets the one stream of both. Then it makes no difference which is named
+            first: the one with the smaller id is.
+        skew_ns: by how much the clock of the one with the larger id was ahead; None: by what the
+            pushes that both received say.
         progress: called with the number of frames written so far.
 
     Raises:
@@ -85,6 +98,8 @@ def merge_captures(
             f"expected two captures of one venue, received {captures[0].header.venue} and "
             f"{captures[1].header.venue}; keep them apart"
         )
+    if elect:
+        captures.sort(key=lambda capture: capture.header.id)
     with ExitStack() as stack:
         sources: list[_Source] = []
         for rank, capture in enumerate(captures):
@@ -96,10 +111,14 @@ def merge_captures(
             sources.append(_Source(pinned, snapshot, rank, shift))
         if not any(source.last_seq is not None for source in sources):
             raise UsageError(f"expected frames to merge, found none in {first} and {second}")
+        how: dict[str, Any] = {}
+        common = _set_links(sources, skew_ns) if elect else None
+        if common is not None:
+            how = {"elected": True, "clock_skew_ns": common.skew_ns}
         plan = Plan(
             venue=captures[0].header.venue,
             note=_note_of(captures),
-            origin=origin_of("merge", captures, last_seqs=[s.last_seq for s in sources]),
+            origin=origin_of("merge", captures, last_seqs=[s.last_seq for s in sources], **how),
             first_seq=0,
             private=is_private(*captures),
             interpreter=_joined_state(sources),
@@ -107,7 +126,7 @@ def merge_captures(
         info = derive(out, plan, _merged(sources), progress)
     return MergeReport(
         path=str(out),
-        sources=[str(first), str(second)],
+        sources=[str(capture.path) for capture in captures],
         frames=info.frames,
         segments=info.segments,
         lost_rows=info.lost_rows,
@@ -115,7 +134,32 @@ def merge_captures(
         start=info.start,
         end=info.end,
         input_digest=info.input_digest,
+        elected=common,
     )
+
+
+def _set_links(sources: list[_Source], skew_ns: int | None) -> Common:
+    """Have the links of the second go on behind those of the first, on the clock of the first.
+
+    Raises:
+        UsageError: they have nothing in common.
+    """
+    first, second = sources
+    samples = [Sample(source.frames()) for source in sources]
+    common = in_common(*samples)
+    if common is None and skew_ns is None:
+        raise UsageError(
+            f"expected two recordings of the same, found no push that both {first.capture.path} "
+            f"and {second.capture.path} received; merge them without --elect"
+        )
+    common = common or Common(0, 0, 0)
+    if skew_ns is not None:
+        common = replace(common, skew_ns=skew_ns)
+    first.is_elected = second.is_elected = True
+    second.links_from, second.skew_ns = samples[0].links, common.skew_ns
+    starts = [sample.start for sample in samples if sample.start is not None]
+    first.start = second.start = min(starts, default=0)
+    return common
 
 
 class _Source:
@@ -135,6 +179,8 @@ class _Source:
         highest = last_connection_before(on_disk(capture.path, "merged"), _BEHIND_ALL)
         highest = max([highest, *(known.connection for known in state.connections)])
         highest = max([highest, *(book.connection for book in state.books)])
+        self.is_elected = False
+        self.links_from = self.skew_ns = self.start = 0
         self.last_seq: int | None = None
         if snapshot.sealed:
             self.last_seq = snapshot.sealed[-1].last_seq
@@ -146,11 +192,15 @@ class _Source:
     def timed(self) -> Iterator[tuple[int, int, Frame]]:
         """Yield the frames, each with its time and this source's rank."""
         latest: int | None = None
-        if self.last_seq is None:
-            return
-        for frame in self.capture.frames(last_seq=self.last_seq):
-            latest = frame.ts_recv if latest is None else max(latest, frame.ts_recv)
+        for frame in self.frames():
+            time = frame.ts_recv - self.skew_ns
+            latest = time if latest is None else max(latest, time)
             yield latest, self.rank, frame
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames as they are."""
+        if self.last_seq is not None:
+            yield from self.capture.frames(last_seq=self.last_seq)
 
 
 def _note_of(captures: Sequence[Capture]) -> str | None:
@@ -170,7 +220,10 @@ def _merged(sources: list[_Source]) -> Iterator[list[Frame]]:
         payload = new.payload
         if frame.kind is Kind.RUN:
             payload = _of_its_own(payload, source)
-        chosen.append(Frame(seq, new.ts_recv, time, new.connection, new.kind, payload))
+        if source.is_elected:
+            payload = relinked(payload, frame.kind, source.links_from, source.skew_ns)
+        ts_recv = new.ts_recv - source.skew_ns
+        chosen.append(Frame(seq, ts_recv, time, new.connection, new.kind, payload))
         size += len(payload)
         if len(chosen) >= BATCH_ROWS or size >= _BATCH_BYTES:
             yield chosen
@@ -207,4 +260,12 @@ def _joined_state(sources: list[_Source]) -> Interpreter:
             known.opened_mono = None  # of a clock that the result does not have
         books += state.books
         connections += state.connections
-    return Interpreter.restore(checkpoint.encode(books, connections, float))
+    election = None
+    if sources[0].is_elected:
+        # Who was open before the first row: of which endpoint is not known any more.
+        electing = Election()
+        for source in sources:
+            for number in source.before.connections:
+                electing.open(number + source.shift, None, source.links_from, source.start)
+        election = electing.save()
+    return Interpreter.restore(checkpoint.encode(books, connections, float, election=election))
