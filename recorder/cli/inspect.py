@@ -26,6 +26,7 @@ from recorder.cli.words import count_text, problem_sentence, size_text, span_tex
 from recorder.clock import format_time
 from recorder.console import TIME, Output, print_json, say, talk, time_or_dash
 from recorder.errors import ExitCode, UsageError
+from recorder.okx.election.figures import LinkFigures
 from recorder.okx.novelty import Novelty
 from recorder.okx.validation import RULES
 
@@ -170,6 +171,17 @@ def _print_coverage(report: CoverageReport) -> None:
     out.print(table)
 
 
+def _link(item: LinkFigures) -> str:
+    """Return how a redundant link fared, in words."""
+    lag = ""
+    if item.lag_p50_ms is not None:
+        lag = f" {item.lag_p50_ms:,.1f} ms behind (99 %: {item.lag_p99_ms:,.1f} ms)"
+    return (
+        f"first with {item.first:,}, {item.copies:,} copies{lag}; missed {item.missed:,}, "
+        f"{item.late:,} too late; alone for {item.alone_s:,.1f} of {item.open_s:,.1f} s"
+    )
+
+
 def _print_info(info: CaptureInfo) -> None:
     out = Output()
     facts = Table.grid(padding=(0, 3))
@@ -208,6 +220,7 @@ def _print_info(info: CaptureInfo) -> None:
         gone = info.expired
         words = f"{count_text(gone.segments, 'segment')}, {count_text(gone.frames, 'frame')}"
         rows.append(("expired", f"{words} up to seq {gone.last_seq} ({size_text(gone.bytes)})"))
+    rows += [(f"{item.endpoint} link {item.link}", _link(item)) for item in info.links]
     for name, value in rows:
         facts.add_row(name, value.rstrip())
     out.print_table(facts)

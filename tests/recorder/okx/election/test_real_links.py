@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import pytest
 from recorder.capture.reader import Capture
 from recorder.capture.reshape.importer import import_sessions
 from recorder.capture.reshape.merge import merge_captures
-from recorder.capture.verify import verify_capture
+from recorder.capture.verify import verify
 from recorder.event import BookUpdate, Trade
 from replay.player import play
 
@@ -37,15 +38,22 @@ def told(row: dict[str, Any]) -> tuple[str, str] | None:
     return argument["channel"], argument["instId"]
 
 
-def damaged(lines: list[Line], seed: int, spared: set[str]) -> tuple[list[Line], set[str]]:
-    """Return a session with holes, reorders and stalls, and the payloads that are gone.
+def damaged(
+    lines: list[Line], seed: int, spared: Set[str]
+) -> tuple[list[Line], set[str], set[str]]:
+    """Return a session with holes, reorders and stalls, what is gone, and what was touched.
 
     Args:
-        spared: payloads that must stay, and in their place: the other link has lost them.
+        spared: payloads that must stay, and in their place: the other link has lost them, or has
+            them in another place, which nothing but venue time and the first link can tell.
     """
     random = Random(seed)
+    # Without numbers, the last update of all is certain only when both links have brought it.
+    last = {told(line.row): line.row["payload"] for line in lines}
+    spared = {*spared, *last.values()}
     kept: list[Line] = []
     lost: set[str] = set()
+    swapped: set[str] = set()
     stalled_until = 0.0
     for number, line in enumerate(lines):
         payload, book = line.row["payload"], told(line.row)
@@ -63,7 +71,8 @@ def damaged(lines: list[Line], seed: int, spared: set[str]) -> tuple[list[Line],
         near = {kept[n].row["payload"] for n in range(at - 2, min(at + 4, len(kept)))}
         if random.random() < 0.03 and not near & spared and told(first.row) == told(second.row):
             kept[at], kept[at + 1] = Line(first.t, second.row), Line(second.t, first.row)
-    return kept, lost
+            swapped |= near
+    return kept, lost, lost | swapped
 
 
 def written(lines: list[Line], path: Path, ahead: float = 0.0) -> Path:
@@ -89,22 +98,22 @@ def whole(real_traffic: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return books_of(out)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_books_are_complete_and_in_order_wherever_one_link_had_them(
     real_traffic: Path, tmp_path: Path, whole: dict[str, list[Any]], seed: int
 ) -> None:
     sessions = real_traffic / "sessions"
     a, b = (lines_of(sessions / f"{SESSION}{name}.jsonl") for name in "ab")
-    a, lost = damaged(a, seed, spared={line.row["payload"] for line in a[:400]})
-    b, lost_too = damaged(b, seed + 100, spared=lost)
+    a, lost, touched = damaged(a, seed, spared={line.row["payload"] for line in a[:400]})
+    b, lost_too, _ = damaged(b, seed + 100, spared=touched)
     assert len(lost) > 40
     assert len(lost_too) > 40
     sources = [written(a, tmp_path / "a.jsonl"), written(b, tmp_path / "b.jsonl")]
     import_sessions(sources, tmp_path / "c", links=True)
     assert books_of(tmp_path / "c") == whole
-    checksums = verify_capture(Capture(tmp_path / "c")).checksums
-    assert (checksums.mismatch, checksums.absent) == (0, 0)
-    assert checksums.match == sum(map(len, whole.values()))
+    checksums = verify(tmp_path / "c").checksums
+    assert (checksums["mismatch"], checksums["absent"]) == (0, 0)
+    assert checksums["match"] == sum(map(len, whole.values()))
 
 
 def test_two_recorders_on_skewed_clocks_are_one_whichever_is_named_first(
@@ -112,8 +121,8 @@ def test_two_recorders_on_skewed_clocks_are_one_whichever_is_named_first(
 ) -> None:
     sessions = real_traffic / "sessions"
     a, b = (lines_of(sessions / f"{SESSION}{name}.jsonl") for name in "ab")
-    a, lost = damaged(a, 7, spared={line.row["payload"] for line in a[:400]})
-    b, _ = damaged(b, 107, spared=lost)
+    a, _, touched = damaged(a, 7, spared={line.row["payload"] for line in a[:400]})
+    b, _, _ = damaged(b, 107, spared=touched)
     import_sessions([written(a, tmp_path / "a.jsonl")], tmp_path / "a")
     import_sessions([written(b, tmp_path / "b.jsonl", ahead=3.25)], tmp_path / "b")
     made = [
