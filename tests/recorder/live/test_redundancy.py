@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ async def test_what_each_link_loses_the_other_has(tmp_path: Path) -> None:
     )
     chain = chain_of(seen)
     assert len(chain) > 20
-    assert all(prev == last for (_, last), (prev, _) in zip(chain, chain[1:], strict=False))
+    assert all(prev == last for (_, last), (prev, _) in itertools.pairwise(chain))
     assert not [event for event in seen if isinstance(event, SequenceGap)]
     trades = [event.trade_id for event in seen if isinstance(event, Trade)]
     every = list(Capture(tmp_path / "c", links="all").events())
@@ -89,7 +90,7 @@ async def test_a_link_that_is_gone_leaves_no_hole(tmp_path: Path) -> None:
     )
     chain = chain_of(seen)
     assert sum(prev in (None, -1) for prev, _ in chain) == 1
-    assert all(prev == last for (_, last), (prev, _) in zip(chain, chain[1:], strict=False))
+    assert all(prev == last for (_, last), (prev, _) in itertools.pairwise(chain))
     assert (report.disconnects, report.gaps) == (1, 0)
     rows = opened_and_closed(tmp_path / "c")
     assert rows[:2] == [("opened", 0, 0), ("opened", 1, 1)]
