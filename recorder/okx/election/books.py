@@ -94,6 +94,8 @@ class Chained(Plain):
         self._last, self._last_ts = saved.last, saved.last_ts
         self._is_broken, self._serial = saved.is_broken, saved.serial
         self._held = saved.held
+        for held in self._held:
+            held.occurrence = self.memory.known(held.occurrence)
 
     def _begins(self) -> bool:
         """Say whether any snapshot is welcome: there is no whole book to go on with."""

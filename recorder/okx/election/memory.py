@@ -92,6 +92,10 @@ class Memory:
         self._put(self._young, occurrence)
         return occurrence
 
+    def known(self, saved: Occurrence) -> Occurrence:
+        """Return what is remembered as the same as a saved occurrence; itself if nothing is."""
+        return next((one for one in self._all() if one == saved), saved)
+
     def clear(self) -> None:
         """Forget everything."""
         self._young, self._old = {}, {}

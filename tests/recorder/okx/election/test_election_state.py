@@ -1,0 +1,78 @@
+"""What an election knows is in the checkpoint, and nothing else decides what it delivers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from faulty_links import (
+    MS,
+    TRADES,
+    Faults,
+    delivered_by,
+    numbered_book,
+    push,
+    recorded,
+    timed_book,
+)
+
+from recorder.event import BookUpdate, Event, Trade
+from recorder.frame import Frame, Kind
+from recorder.okx.interpreter import Interpreter
+
+A = Faults(frozenset({7, 8, 30}), frozenset(), ((12, 4, 900 * MS),), 20 * MS)
+B = Faults(frozenset({3, 19, 20, 30}), frozenset({25}), (), 90 * MS)
+
+
+def both(payloads: list[bytes]) -> list[Frame]:
+    return recorded([delivered_by(payloads, A), delivered_by(payloads, B)])
+
+
+def identities(interpreter: Interpreter, frames: list[Frame]) -> list[Event]:
+    return [event for frame in frames for event in interpreter.step(frame)]
+
+
+@pytest.mark.parametrize("book", [numbered_book, timed_book])
+def test_a_restored_election_goes_on_exactly(book: Callable[[int], list[bytes]]) -> None:
+    frames = both(book(40))
+    interpreter, states = Interpreter(), list[bytes]()
+    told: list[list[Event]] = []
+    for frame in frames:
+        states.append(interpreter.save())
+        told.append(interpreter.step(frame))
+    for at in range(0, len(frames), 5):
+        again = Interpreter.restore(states[at])
+        assert again.save() == states[at]
+        rest = [event for events in told[at:] for event in events]
+        assert identities(again, frames[at:]) == rest
+        assert again.save() == interpreter.save()
+
+
+def test_one_stream_is_the_same_whether_others_are_read_beside_it() -> None:
+    trades = [
+        push(TRADES, {"instId": "BTC-USDT", "tradeId": str(number), "px": "1", "sz": "1",
+                      "side": "buy", "ts": str(number * 100)})
+        for number in range(40)
+    ]  # fmt: skip
+    mixed = [payload for pair in zip(numbered_book(40), trades, strict=True) for payload in pair]
+    frames = both(mixed)
+    alone = [f for f in frames if f.kind is not Kind.TEXT or b'"books"' in f.payload]
+    every = [e for e in identities(Interpreter(), frames) if isinstance(e, BookUpdate)]
+    assert every == [e for e in identities(Interpreter(), alone) if isinstance(e, BookUpdate)]
+    sold = [e.trade_id for e in identities(Interpreter(), frames) if isinstance(e, Trade)]
+    assert len(sold) == len(set(sold))
+
+
+def test_the_state_of_elected_links_is_not_taken_for_that_of_every_link() -> None:
+    interpreter = Interpreter()
+    identities(interpreter, both(numbered_book(10)))
+    with pytest.raises(ValueError, match="state of every link"):
+        Interpreter.restore(interpreter.save(), elects=False)
+
+
+def test_one_link_costs_nothing_and_leaves_no_trace() -> None:
+    frames = recorded([delivered_by(numbered_book(40), A)])
+    elected, plain = Interpreter(), Interpreter(elects=False)
+    assert identities(elected, frames) == identities(plain, frames)
+    assert elected.save() == plain.save()
+    assert elected.link_counts == {}
