@@ -76,7 +76,7 @@ async def test_what_each_link_loses_the_other_has(tmp_path: Path) -> None:
     figures = Capture(tmp_path / "c").info().links
     assert [(item.endpoint, item.link) for item in figures] == [("public", 0), ("public", 1)]
     assert all(item.missed > 0 and item.open_s > 0 for item in figures)
-    assert sum(item.first for item in figures) == len(chain) + len(trades)
+    assert sum(item.first for item in figures) >= len(chain) + len(trades)
     assert any(item.copies > 0 and item.lag_max_ms is not None for item in figures)
 
 
