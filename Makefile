@@ -8,7 +8,7 @@ TESTS ?= tests
 WORKERS ?= 3
 PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
-.PHONY: help run test test-floors lint types bench bench-memory bench-seek soak fuzz torture test-clients test-sinks test-hftbacktest docs datasets clean
+.PHONY: help run test test-floors lint types bench bench-memory bench-seek bench-sinks soak fuzz torture test-clients test-sinks test-hftbacktest docs datasets clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: $(VENV)/.installed ## measure speed and size as ratios in one run (BENCH_
 
 bench-memory: $(VENV)/.installed ## pass millions of frames through and watch the memory (BENCH_FRAMES=10000000)
 	$(BIN)/python -m tests.bench.memory
+
+bench-sinks: $(VENV)/.installed-dev ## rows a second into PostgreSQL, and what a sink costs a recording (BENCH_FRAMES=200000)
+	$(BIN)/python -m tests.bench.sinks
 
 bench-seek: $(VENV)/.installed ## seek to random instants of ten million frames (BENCH_FRAMES=10000000)
 	$(BIN)/python -m tests.bench.seeking
