@@ -15,6 +15,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from recorder.capture.reader import Capture
 from recorder.event import Trade
 from tests.recorder.sinks.feeding import assert_equal, query, trade
@@ -157,6 +159,7 @@ async def test_a_process_that_dies_is_started_again_and_goes_on(
     assert len(lines_of(rows)) == 400
 
 
+@pytest.mark.skipif("SINKS_ROUNDS" not in os.environ, reason="long: make test-sinks")
 async def test_a_database_that_is_down_costs_a_recording_nothing(
     venue_of: VenueOf, tmp_path: Path, postgres_server: Postgres
 ) -> None:
@@ -192,6 +195,7 @@ async def test_a_database_that_is_down_costs_a_recording_nothing(
     assert len(found) == 300
 
 
+@pytest.mark.skipif("SINKS_ROUNDS" not in os.environ, reason="long: make test-sinks")
 def test_parts_and_faults_of_a_replay(datasets: Path, database: str) -> None:
     address, path = f"timescale:{database}", datasets / "btc-calm"
     part = play(path, "--sink", address, "--channel", "trades")
