@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import asking, measure, moments, trading
+from tests.bench import asking, measure, moments, tables, trading
 from tests.bench.measure import Figure
 
 
