@@ -248,7 +248,7 @@ class _Crew:
     def make(self, requests: Sequence[Request]) -> Iterable[Built | None]:
         """Yield what came of each request, in no particular order; None: gone, or stopped."""
         waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        answers: queue.SimpleQueue[Built | RecorderError | None] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[Built | Exception | None] = queue.SimpleQueue()
         for request in requests:
             waiting.put(request)
 
@@ -258,7 +258,7 @@ class _Crew:
                     answers.put(worker.make(waiting.get_nowait()))
                 except queue.Empty:
                     return
-                except RecorderError as error:
+                except Exception as error:  # noqa: BLE001 - raised where it is waited for
                     answers.put(error)
                     return
 
@@ -273,7 +273,7 @@ class _Crew:
             except queue.Empty:
                 continue
             answered += 1
-            if isinstance(answer, RecorderError):
+            if isinstance(answer, Exception):
                 raise answer
             yield answer
 

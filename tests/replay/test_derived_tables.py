@@ -120,6 +120,7 @@ def made(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a worker does is done here: a process of its own costs a second to start."""
+    monkeypatch.setattr(worker, "_is_alone", lambda: False)
     monkeypatch.setattr(worker.Worker, "make", lambda _self, request: worker._answer(request).built)
 
 
