@@ -30,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="okx-recorder-bench-") as scratch:
         talk.print(f"making {frames:,} simulated frames …")
         corpus = measure.make_corpus(Path(scratch), frames)
-        jobs = measure.JOBS | moments.JOBS | asking.JOBS | trading.JOBS
+        jobs = measure.JOBS | moments.JOBS | asking.JOBS | trading.JOBS | tables.JOBS
         for name, job in jobs.items():
             talk.print(f"measuring {name} …")
             figures += job(corpus)
