@@ -293,7 +293,7 @@ class Endpoint:
                 self._forget_leaving()
             return self._after_leaving(closed)
         self.login_failures = conversation.login_failures
-        if self._stopping.is_set():
+        if self._stopping.is_set() and not (self.all_refused and self.login_refused):
             return self._end(conversation, "closed", None)
         if conversation is self._emptied:  # something may be wanted again by now
             self._not_before = 0
