@@ -38,7 +38,7 @@ from recorder.okx import checkpoint
 from recorder.okx.chains import Chains, Integrity
 from recorder.okx.checkpoint import ConnectionState
 from recorder.okx.comparison import Comparisons, instrument_asked_for
-from recorder.okx.elected import elected
+from recorder.okx.elected import Elected
 from recorder.okx.election import Election, links_in_run
 from recorder.okx.ended import ended_by
 from recorder.okx.parser import parser_of
@@ -79,6 +79,7 @@ class Interpreter:
     Attributes:
         books: every book, changed by every step.
         integrity: counts since construction (a restored interpreter starts at 0).
+        elected: the parser behind the election, None while there was one link only.
     """
 
     def __init__(self, number: type = float, *, elects: bool = True) -> None:
@@ -91,6 +92,7 @@ class Interpreter:
         self._connections: dict[int, _Connection] = {}
         self._elects = elects
         self._election: Election | None = None
+        self.elected: Elected | None = None
         reactions: dict[type[Event], Callable[[Frame, list[Event]], None]] = {
             BookUpdate: self._chains.take,
             Subscribed: self._on_subscribed,
@@ -268,7 +270,8 @@ class Interpreter:
 
     def _elect(self, election: Election) -> Election:
         self._election = election
-        self._parse = elected(election, parser_of(self.number).parse, self._every_reaction)
+        self.elected = Elected(election, parser_of(self.number).parse, self._every_reaction)
+        self._parse = self.elected.step
         self._reactions = {}
         return election
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from recorder.capture.block import Selection
-from recorder.capture.reader import Capture, ReadReport
+from recorder.capture.reader import Capture
 from recorder.frame import Kind
 from recorder.okx.served import push_of
 from recorder.okx.served_account import AccountState, begins_state
 from recorder.okx.subscription import Subscription
+from replay.server.history import texts_of
 from replay.server.survey import stretches
 
 _TEXTS = frozenset({Kind.TEXT})
@@ -31,6 +32,7 @@ def account_states_before(
     seq: int,
     *,
     pushes: Collection[Subscription] | None,
+    elects: bool = False,
 ) -> dict[Subscription, AccountState]:
     """Return the state of every account argument as it stood before frame `seq`.
 
@@ -38,8 +40,9 @@ def account_states_before(
         channels: the names of the channels to look for.
         pushes: all arguments there are of these channels; None where that is not known, and then
             all is read that lies before.
+        elects: see `texts_of`.
     """
-    begins = _beginnings(capture, channels, seq, pushes)
+    begins = _beginnings(capture, channels, seq, pushes, elects=elects)
     states: dict[Subscription, AccountState] = {}
     if not begins:
         return states
@@ -49,16 +52,20 @@ def account_states_before(
         channels=frozenset(push.channel for push in begins),
         kinds=_TEXTS,
     )
-    for batch in capture.select(chosen, ReadReport()):
-        for number, payload in zip(batch.seq, batch.payload, strict=True):
-            push = push_of(payload)
-            if push is not None and number >= begins.get(push, seq):
-                states.setdefault(push, AccountState(push.channel)).take(payload)
+    for number, payload in texts_of(capture, chosen, elects=elects):
+        push = push_of(payload)
+        if push is not None and number >= begins.get(push, seq):
+            states.setdefault(push, AccountState(push.channel)).take(payload)
     return states
 
 
 def _beginnings(
-    capture: Capture, channels: Collection[str], seq: int, pushes: Collection[Subscription] | None
+    capture: Capture,
+    channels: Collection[str],
+    seq: int,
+    pushes: Collection[Subscription] | None,
+    *,
+    elects: bool,
 ) -> dict[Subscription, int]:
     """Return where the last whole state of each argument begins, or its first push of all."""
     begins: dict[Subscription, int] = {}
@@ -72,14 +79,13 @@ def _beginnings(
         )
         earliest: dict[Subscription, int] = {}
         latest: dict[Subscription, int] = {}
-        for batch in capture.select(chosen, ReadReport()):
-            for number, payload in zip(batch.seq, batch.payload, strict=True):
-                push = push_of(payload)
-                if push is None or push in settled:
-                    continue
-                earliest.setdefault(push, number)
-                if begins_state(payload):
-                    latest[push] = number
+        for number, payload in texts_of(capture, chosen, elects=elects):
+            push = push_of(payload)
+            if push is None or push in settled:
+                continue
+            earliest.setdefault(push, number)
+            if begins_state(payload):
+                latest[push] = number
         begins |= earliest | latest
         settled |= set(latest)
         if pushes is not None:

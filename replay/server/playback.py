@@ -196,7 +196,9 @@ class Playback:
             interpreter = await asyncio.to_thread(
                 self._capture.interpreter_before, seq, str, report=report
             )
-            accounts = await asyncio.to_thread(self._accounts_before, seq)
+            accounts = await asyncio.to_thread(
+                self._accounts_before, seq, elects=interpreter.elected is not None
+            )
         self.schedule.seek()
         is_beginning = seq <= self._capture.snapshot().first_seq
         self.board.rewind(seq, interpreter, accounts, is_beginning=is_beginning)
@@ -224,13 +226,17 @@ class Playback:
             board.sought.clear()
             wanted = {channel.push for channel in sought}
             last = await asyncio.to_thread(
-                last_pushes_before, self._capture, wanted, board.position
+                last_pushes_before,
+                self._capture,
+                wanted,
+                board.position,
+                elects=board.elects,
             )
             if board.seeks == seeks:
                 for channel, receivers in sought.items():
                     board.found(channel, receivers, last.get(channel.push))
 
-    def _accounts_before(self, seq: int) -> dict[Subscription, AccountState]:
+    def _accounts_before(self, seq: int, *, elects: bool) -> dict[Subscription, AccountState]:
         """Return the states of the account channels as they stood before frame `seq`."""
         channels = set(ACCOUNT_CHANNELS)
         if self._catalogue.is_complete:  # else who comes later may ask for any of them
@@ -238,7 +244,7 @@ class Playback:
         if not channels or seq == 0:
             return {}
         pushes = self.board.pushes_of(channels) if self._catalogue.is_complete else None
-        return account_states_before(self._capture, channels, seq, pushes=pushes)
+        return account_states_before(self._capture, channels, seq, pushes=pushes, elects=elects)
 
     async def _play(self, frames: list[Frame]) -> bool:
         """Send frames, each when it is due; False: it is to go on elsewhere."""
@@ -254,9 +260,10 @@ class Playback:
             self.now = frame.ts_recv
             if self._settings.reproduce and frame.kind in _MISHAPS:
                 self._reproduce(frame)
-            receivers = self.board.play(frame)
-            if receivers:
-                self._hand_out(receivers, frame)
+            for delivered in self.board.deliver(frame):
+                receivers = self.board.play(delivered)
+                if receivers:
+                    self._hand_out(receivers, delivered)
             if turn % _TURN_FRAMES == 0 or self._pending_bytes > _TURN_BYTES:
                 await self._flush()
                 await asyncio.sleep(0)

@@ -114,7 +114,14 @@ class Rest:
 
     def _from_pushes(self, wanted: Wanted, query: Mapping[str, str], seq: int) -> bytes | Refusal:
         answer = Answer(wanted, query)
-        for payloads in pushes_before(self._capture, wanted.channel, wanted.instrument, seq):
+        parts = pushes_before(
+            self._capture,
+            wanted.channel,
+            wanted.instrument,
+            seq,
+            elects=self._playback.board.elects,
+        )
+        for payloads in parts:
             answer.take(payloads)
             if answer.is_enough:
                 break

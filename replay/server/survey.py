@@ -26,6 +26,7 @@ from recorder.frame import Frame, Kind
 from recorder.okx.channels import CHANNELS
 from recorder.okx.served import ack_of, push_of
 from recorder.okx.subscription import Subscription
+from replay.server.history import texts_of
 
 Pair = tuple[str | None, str | None]
 
@@ -148,12 +149,20 @@ class Survey:
 
 
 def last_pushes_before(
-    capture: Capture, wanted: Collection[Subscription], seq: int, *, segments: int = 4
+    capture: Capture,
+    wanted: Collection[Subscription],
+    seq: int,
+    *,
+    segments: int = 4,
+    elects: bool = False,
 ) -> dict[Subscription, bytes]:
     """Return the last push before frame `seq` of each argument, where there is one.
 
     Segments are read from that frame backwards, at most so many of them: what has not been pushed
     for that long is left out.
+
+    Args:
+        elects: see `texts_of`.
     """
     found: dict[Subscription, bytes] = {}
     left = list(wanted)
@@ -167,11 +176,10 @@ def last_pushes_before(
             kinds=frozenset({Kind.TEXT}),
         )
         here: dict[Subscription, bytes] = {}
-        for batch in capture.select(chosen, ReadReport()):
-            for payload in batch.payload:
-                push = push_of(payload)
-                if push is not None:
-                    here[push] = payload
+        for _, payload in texts_of(capture, chosen, elects=elects):
+            push = push_of(payload)
+            if push is not None:
+                here[push] = payload
         found |= {push: here[push] for push in left if push in here}
         left = [push for push in left if push not in found]
         if not left:
@@ -180,7 +188,13 @@ def last_pushes_before(
 
 
 def pushes_before(
-    capture: Capture, channel: str, instrument: str | None, seq: int, *, segments: int = 8
+    capture: Capture,
+    channel: str,
+    instrument: str | None,
+    seq: int,
+    *,
+    segments: int = 8,
+    elects: bool = False,
 ) -> Iterator[list[bytes]]:
     """Yield the pushes of a channel before frame `seq`, a segment at a time, the newest first.
 
@@ -188,7 +202,7 @@ def pushes_before(
 
     Args:
         instrument: None for all of the channel.
-        segments: at most so many are read.
+        segments: at most so many are read. elects: see `texts_of`.
     """
     for first_seq, last_seq in stretches(capture, seq, segments):
         chosen = Selection(
@@ -198,8 +212,8 @@ def pushes_before(
             instruments=None if instrument is None else frozenset({instrument}),
             kinds=frozenset({Kind.TEXT}),
         )
-        texts = (text for batch in capture.select(chosen, ReadReport()) for text in batch.payload)
-        yield [text for text in texts if push_of(text) is not None]
+        texts = texts_of(capture, chosen, elects=elects)
+        yield [text for _, text in texts if push_of(text) is not None]
 
 
 def stretches(capture: Capture, seq: int, segments: int | None = None) -> list[tuple[int, int]]:

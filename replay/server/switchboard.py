@@ -11,15 +11,16 @@ and then every recorded push; where the book is not whole at that moment (a reco
 disconnect) it starts with the recorded snapshot that ends the gap. The state of an account starts
 with one joined snapshot; tickers, candles and the like with the last push, again. Others go on.
 
-Where a capture holds parallel connections (links) with the same argument, the connection whose
-push came first owns the channel until it closes; pushes of the others are duplicates and are
-not served.
+Redundant links are elected (`okx.election`), frame by frame: `deliver` gives what is played at a
+frame, the merged stream, which has one connection number while any of its links is open. Where a
+capture holds other parallel connections with the same argument, the one whose push came first
+owns the channel until it closes; pushes of the others are duplicates and are not served.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Generic
 
 from recorder.book import Book
 from recorder.frame import Frame, Kind
@@ -30,11 +31,11 @@ from recorder.okx.served import (
     is_snapshot,
     push_of,
     rebuilt_snapshot,
-    repeats_last,
 )
-from recorder.okx.served_account import ACCOUNT_CHANNELS, AccountState
+from recorder.okx.served_account import AccountState
 from recorder.okx.subscription import Subscription, subscription_of
 from replay.server.catalogue import Catalogue
+from replay.server.channel import Channel, R
 
 _PUSH = b'{"arg":'
 _HEAD_BYTES_MAX = 1_024
@@ -42,68 +43,6 @@ _HEADS_MAX = 65_536
 _REST = (Kind.SENT, Kind.REST)
 _CATALOGUED = (Kind.OPENED, *_REST)
 _DEEPEST = ("books", "books-l2-tbt", "books50-l2-tbt")  # of one sequence and one liquidity
-
-
-class Receiver(Protocol):
-    """What the switchboard needs of a client."""
-
-    @property
-    def endpoint(self) -> str:
-        """`public`, `business` or `private`."""
-        ...
-
-    def push(self, payload: bytes) -> None:
-        """Send one text message, now."""
-        ...
-
-
-R = TypeVar("R", bound=Receiver)
-
-
-class Channel(Generic[R]):
-    """One argument on one endpoint.
-
-    Attributes:
-        push: the argument as its pushes name it.
-        owner: the recorded connection whose pushes are served, None before the first.
-        receivers: who gets every push; waiting: who starts at the next snapshot.
-        has_begun: something was pushed before the position.
-        last: the push sent last, for channels that begin with it; None while not known.
-        account: what was pushed so far, for channels whose first push is a whole state.
-    """
-
-    __slots__ = (
-        "account",
-        "endpoint",
-        "has_begun",
-        "is_chained",
-        "last",
-        "owner",
-        "push",
-        "receivers",
-        "repeats_last",
-        "waiting",
-    )
-
-    def __init__(self, endpoint: str, push: Subscription) -> None:
-        self.endpoint = endpoint
-        self.push = push
-        self.is_chained = is_chained(push.channel)
-        self.repeats_last = repeats_last(push.channel)
-        self.owner: int | None = None
-        self.has_begun = False
-        self.last: bytes | None = None
-        self.account: AccountState | None = None
-        if push.channel in ACCOUNT_CHANNELS:
-            self.account = AccountState(push.channel)
-        self.receivers: list[R] = []
-        self.waiting: list[R] = []
-
-    def remove(self, receiver: R) -> None:
-        """Send this receiver no more."""
-        for holders in (self.receivers, self.waiting):
-            if receiver in holders:
-                holders.remove(receiver)
 
 
 class Switchboard(Generic[R]):
@@ -216,18 +155,36 @@ class Switchboard(Generic[R]):
             if receiver in channel.receivers:
                 receiver.push(payload)
 
+    @property
+    def elects(self) -> bool:
+        """Whether anything before the position was brought by several links."""
+        return self._interpreter.elected is not None
+
+    def deliver(self, frame: Frame) -> Sequence[Frame]:
+        """Return what is to be played at a frame: it, or what is elected at it, in order."""
+        elected = self._interpreter.elected
+        if elected is None or frame.kind is not Kind.TEXT:
+            return (frame,)
+        self.position = frame.seq + 1
+        self._close()
+        return elected.take(frame)
+
     def play(self, frame: Frame) -> list[R]:
-        """Pass a frame: return who must be sent its payload; state and position move behind it."""
+        """Pass a frame: return who must be sent its payload; state and position move behind it.
+
+        Args:
+            frame: as `deliver` gave it.
+        """
         self.position = frame.seq + 1
         if frame.kind is Kind.CLOSED:
             # Held back until something follows: the end of a recording is no disconnect, and its
             # last books are what there is to know.
+            is_over = self._is_over_without(frame.connection)
             self._closed.append(frame)
-            self._release(frame)
+            if is_over:
+                self._release(frame)
             return []
-        for closed in self._closed:
-            self._interpreter.step(closed)
-        self._closed.clear()
+        self._close()
         if frame.kind is not Kind.TEXT:
             if frame.kind in _CATALOGUED:
                 self._catalogue.take(frame, is_now=True)
@@ -241,7 +198,11 @@ class Switchboard(Generic[R]):
             return []
         channel.has_begun = True
         if channel.is_chained:
-            self._interpreter.step(frame)
+            elected = self._interpreter.elected
+            if elected is None:
+                self._interpreter.step(frame)
+            else:
+                elected.apply(frame)
         if channel.owner != frame.connection:
             if channel.owner is not None:
                 return []
@@ -256,10 +217,13 @@ class Switchboard(Generic[R]):
         return channel.receivers
 
     def holders(self, connection: int) -> list[R]:
-        """Return who holds anything that is served from a recorded connection."""
+        """Return who holds anything that ends with a recorded connection."""
         found: dict[R, None] = {}
+        if not self._is_over_without(connection):
+            return []
+        owner = self._owner_of(connection)
         for channel in self._channels.values():
-            if channel.owner == connection:
+            if channel.owner == owner:
                 found |= dict.fromkeys((*channel.receivers, *channel.waiting))
         return list(found)
 
@@ -274,6 +238,26 @@ class Switchboard(Generic[R]):
         whole = [book for book in self._interpreter.books.of(instrument) if book.is_whole]
         ranked = [book for channel in _DEEPEST for book in whole if book.channel == channel]
         return ranked[0] if ranked else None
+
+    def _close(self) -> None:
+        """Step over what was held back."""
+        for closed in self._closed:
+            self._interpreter.step(closed)
+        self._closed.clear()
+
+    def _is_over_without(self, connection: int) -> bool:
+        """Say whether nothing goes on to bring what a connection did: no other link is open."""
+        elected = self._interpreter.elected
+        if elected is None:
+            return True
+        return {closed.connection for closed in self._closed}.issuperset(
+            elected.partners(connection)
+        )
+
+    def _owner_of(self, connection: int) -> int:
+        """Return the number that what a connection brings is served as."""
+        elected = self._interpreter.elected
+        return connection if elected is None else elected.connection_of(connection)
 
     def _channel(self, endpoint: str, push: Subscription) -> Channel[R]:
         """Return the channel of an argument; a new one has those who asked for it."""
@@ -327,7 +311,7 @@ class Switchboard(Generic[R]):
         for book in self._interpreter.books.of(name):
             is_meant = book.channel == push.channel and channel.owner in (None, book.connection)
             if is_meant and book.is_whole:
-                if all(closed.connection != book.connection for closed in self._closed):
+                if all(self._owner_of(one.connection) != book.connection for one in self._closed):
                     channel.owner = book.connection
                 return rebuilt_snapshot(push, book)
         return None
@@ -358,8 +342,9 @@ class Switchboard(Generic[R]):
 
     def _release(self, frame: Frame) -> None:
         """Let other connections serve what a closed one (a new run: any) has served."""
+        owner = self._owner_of(frame.connection)
         for channel in self._channels.values():
-            if frame.kind is Kind.RUN or channel.owner == frame.connection:
+            if frame.kind is Kind.RUN or channel.owner == owner:
                 channel.owner = None
 
 
