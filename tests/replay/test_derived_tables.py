@@ -461,5 +461,5 @@ def test_every_file_says_what_it_is_made_of(made: Path) -> None:
         assert facts["layout"] == index_module.layout_of(VIEWS[folder])
         meta = SegmentReader(made, source.path, segment).meta
         assert facts["checkpoint"] == meta.checkpoint
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()  # `read_table` of old makes a column of the folder
         assert table.column_names == VIEWS[folder].schema.names
