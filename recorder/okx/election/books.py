@@ -62,6 +62,8 @@ class Chained(Plain):
     def end(self, link: Link) -> None:
         super().end(link)
         if not self.holders:
+            # A book that has stood still begins with bytes that were brought before: no copy.
+            self.memory.clear()
             self._last = self._last_ts = None
             self._is_broken = False
 

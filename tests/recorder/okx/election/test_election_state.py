@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 from faulty_links import (
     MS,
+    START,
     TRADES,
     Faults,
     delivered_by,
@@ -76,3 +78,30 @@ def test_one_link_costs_nothing_and_leaves_no_trace() -> None:
     assert identities(elected, frames) == identities(plain, frames)
     assert elected.save() == plain.save()
     assert elected.link_counts == {}
+
+
+@pytest.mark.parametrize("book", [numbered_book, timed_book])
+def test_a_book_that_has_stood_still_begins_anew_after_every_link_was_gone(
+    book: Callable[[int], list[bytes]],
+) -> None:
+    payloads = book(12)
+    frames = recorded([[(START, payloads[0])], [(START + MS, payloads[0])]])
+
+    def add(after: int, connection: int, kind: Kind, payload: bytes) -> None:
+        at = START + after * MS
+        frames.append(Frame(len(frames), at, at, connection, kind, payload))
+
+    for link in (0, 1):
+        add(1000 + link, link, Kind.CLOSED, b"{}")
+    for link in (0, 1):
+        row = {"endpoint": "public", "link": link, "url": "wss://venue"}
+        add(2000 + link, 2 + link, Kind.OPENED, json.dumps(row).encode())
+    for number, payload in enumerate(payloads):  # the same snapshot: nothing has happened
+        for link in (0, 1):
+            add(3000 + 100 * number + link, 2 + link, Kind.TEXT, payload)
+    interpreter = Interpreter()
+    updates = [e for e in identities(interpreter, frames) if isinstance(e, BookUpdate)]
+    assert [update.is_snapshot for update in updates[:2]] == [True, True]
+    assert len(updates) >= len(payloads)
+    assert [book.is_whole for book in interpreter.books.of("BTC-USDT")] == [True]
+    assert interpreter.integrity.gaps == 0
