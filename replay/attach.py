@@ -29,6 +29,8 @@ from replay.extent import Extent
 from replay.ladder_scan import COMMENTS as LADDER_COMMENTS
 from replay.ladder_scan import LadderScan
 from replay.ledger_scan import LedgerScan
+from replay.links_scan import COMMENTS as LINKS_COMMENTS
+from replay.links_scan import LinksScan
 from replay.macros import create_macros
 from replay.scan import FRAMES, EventScan, FrameScan, Scan
 from replay.several import CAPTURE_COMMENT, SeveralScan, StoredFrames
@@ -249,6 +251,8 @@ class _Views:
         self._register("ladders", lambda one: LadderScan(one.extent), said, LADDER_COMMENTS)
         said = "How much of a time each argument was received"
         self._register("covered", lambda one: CoverageScan(one.extent), said, COVERAGE_COMMENTS)
+        said = "How each of redundant links fared"
+        self._register("links", lambda one: LinksScan(one.extent), said, LINKS_COMMENTS)
         of_instruments = {c.name: c.comment for c in VIEWS["instrument_updates"].columns}
         said = "Latest rules of each instrument"
         self._create("instruments", self._told(_INSTRUMENTS), said, of_instruments)
