@@ -199,8 +199,9 @@ class Endpoints:
         """Decide whether an endpoint is tried again."""
         if self._ended.is_set():
             return False
-        was_open = any(link.times_opened for link in links_of(endpoint, self._endpoints))
-        if how is Retry.NEVER and not was_open:
+        others = [link for link in links_of(endpoint, self._endpoints) if link is not endpoint]
+        # Where another link of it was ever open, there is a WebSocket: this one is tried again.
+        if how is Retry.NEVER and not any(link.times_opened for link in others):
             self.on_failure(no_websocket(endpoint.url, closed, rule))
             return False
         if not self._limits.until_closed:
