@@ -139,7 +139,7 @@ class _Lane:
         """Look where the sink stands; a part of a capture leaves that as it is."""
         self.runner.is_partial = not is_whole
         begin = resume(capture, self.runner.open())
-        if begin.is_torn:
+        if begin.is_torn and not begin.is_short:  # of an earlier copy, the sink has it all
             frame = begin.last_common
             self.runner.rewind(
                 None if frame is None else Position(frame.seq, INDEX_MAX, frame.ts_recv)

@@ -27,6 +27,7 @@ pq: Any = pyarrow.parquet
 _FIRST_READ = 4096
 _ENTRY = b"\x18" + bytes([len(META_KEY)]) + META_KEY + b"\x18"
 _END = 8
+_decode_meta = msgspec.json.Decoder(SegmentMeta).decode
 """Behind the footer: its length, and `PAR1`."""
 
 
@@ -45,7 +46,7 @@ def read_meta(root: Place, path: str, segment: int) -> SegmentMeta:
         entry = _entry_of(tail[-needed:-_END]) if tail.endswith(b"PAR1") else None
         if entry is None:
             entry = (pq.read_metadata(pa.BufferReader(tail)).metadata or {})[META_KEY]
-        return msgspec.json.decode(entry, type=SegmentMeta)
+        return _decode_meta(entry)
     except (FileNotFoundError, RecorderError):
         raise
     except Exception as error:

@@ -35,13 +35,16 @@ class Published(msgspec.Struct, frozen=True):
     segment: int = -1
 
 
+_decode = msgspec.json.Decoder(Published).decode
+
+
 def published_by_dead(root: Path) -> Published:
     """Return what the last recorder published; nothing where it ended in order, or said nothing.
 
     No more than it says is taken for true: it is not synced, but written after what it tells of.
     """
     try:
-        return msgspec.json.decode((root / layout.STATUS_FILE).read_bytes(), type=Published)
+        return _decode((root / layout.STATUS_FILE).read_bytes())
     except (OSError, ValueError, msgspec.MsgspecError):
         return Published()
 

@@ -372,10 +372,13 @@ class _LostRow(msgspec.Struct):
     count: int | None = None
 
 
+_decode_lost = msgspec.json.Decoder(_LostRow).decode
+
+
 def _lost_row(frame: Frame) -> _LostRow:
     """Return what a `lost` row says; nothing where it cannot be read."""
     try:
-        return msgspec.json.decode(frame.payload, type=_LostRow)
+        return _decode_lost(frame.payload)
     except msgspec.MsgspecError:
         return _LostRow()
 

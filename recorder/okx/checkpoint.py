@@ -115,6 +115,8 @@ _LEVELS: dict[type, Any] = {
     Decimal: list[Level[Decimal]],
     str: list[Level[str]],
 }
+for _kind in _LEVELS.values():
+    msgspec.msgpack.Decoder(_kind)  # not at the first use: two threads at once would crash
 _encode = msgspec.msgpack.Encoder(decimal_format="string").encode
 _decode = msgspec.msgpack.Decoder(State).decode
 _decode_grounds = msgspec.msgpack.Decoder(_Grounds).decode

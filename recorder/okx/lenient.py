@@ -58,6 +58,8 @@ def lenient_decoder(push: Any, shape: Shape, number: type) -> Decode:
     ).decode
     columns = shape.columns
     as_text = shape.push(WIRE_NUMBERS[str])
+    for wire in (push, as_text) if number is Decimal else (push,):
+        msgspec.json.Decoder(wire)  # here, where nobody else makes one, not first when converted
 
     def decode(payload: bytes) -> Any:
         document = generic(payload)

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -54,6 +55,10 @@ _BUSY = ("trades", "books", "bbo-tbt", "tickers", "books5")
 
 _decode_generic = msgspec.json.Decoder().decode
 
+_compiling = Lock()
+"""Held while decoders are made: msgspec crashes where two threads make the first one of a type at
+the same time, and each thread that reads a capture or consumes a recording has a parser."""
+
 
 class Parser:
     """Turns frames into events, with numbers of one type.
@@ -71,6 +76,8 @@ class Parser:
             raise TypeError(f"expected float, Decimal or str as the number type, got {number!r}")
         self.number = number
         self._instrument_row = instrument_row_type(WIRE_NUMBERS[number])
+        with _compiling:
+            msgspec.json.Decoder(self._instrument_row)
         self._fast: dict[bytes, Handle] = {}
         self._lenient: dict[str, Handle] = {}
         for name in _BUSY:
@@ -91,6 +98,10 @@ class Parser:
 
     def _add(self, channel: str, shape: Shape) -> None:
         """Compile a channel's two ways: fast by its name, lenient for what the fast one refuses."""
+        with _compiling:
+            self._compile_ways(channel, shape)
+
+    def _compile_ways(self, channel: str, shape: Shape) -> None:
         number = shape.number or self.number
         push = shape.push(WIRE_NUMBERS[number])
         lenient = lenient_decoder(push, shape, number)

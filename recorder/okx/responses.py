@@ -185,6 +185,7 @@ _decode_opened = msgspec.json.Decoder(wire.Opened, strict=False).decode
 _decode_closed = msgspec.json.Decoder(wire.Closed, strict=False).decode
 _decode_lost = msgspec.json.Decoder(wire.LostRange, strict=False).decode
 _decode_fault = msgspec.json.Decoder(wire.FaultMark).decode
+msgspec.json.Decoder(wire.NoveltyRow)  # not at the first use: two threads at once would crash
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 

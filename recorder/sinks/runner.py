@@ -118,8 +118,7 @@ class Runner:
     def put(self, records: Sequence[Record], reached: Position) -> bool:
         """Hand records over and the position behind them; wait where the queue is full.
 
-        Returns:
-            False: the sink went back. Nothing was taken: ask `open` where to go on from.
+        Returns False where the sink went back and nothing was taken: ask `open` where to go on.
 
         Raises:
             SinkDown, SinkRefused: it gave up, or was left.
@@ -268,9 +267,9 @@ class Runner:
                 self._sink.write(batch, None if self.is_partial else position)
             except Exception as error:  # noqa: BLE001  # whatever a sink raises, it is tried again
                 self._failed(error)
-                self._open()
-                kept = self._kept
-                if kept is not None and not self._went_back:
+                if self._open():
+                    break  # not `_went_back`: the feeder may have begun anew by now
+                if (kept := self._kept) is not None:
                     batch = [item for item in batch if not kept.has(item.seq, item.index)]
                     if position is not None and kept.has(position.seq, position.index):
                         position = kept
@@ -312,13 +311,13 @@ class Runner:
             self._changed.notify_all()
         self._recovered()
 
-    def _open(self) -> None:
-        """Open the sink, however often that must be tried; say where it stands."""
+    def _open(self) -> bool:
+        """Open the sink, however often that must be tried; tell whether it went back."""
         delay = _FIRST_DELAY_S
         while True:
             with self._changed:
                 if self._is_over:
-                    return
+                    return False
             try:
                 stands = self._sink.open(self._capture)
             except Exception as error:  # noqa: BLE001  # as in `_keep`
@@ -329,12 +328,13 @@ class Runner:
                 delay = min(2 * delay, _LONGEST_DELAY_S)
                 continue
             break
-        first = earliest(stands)
+        went_back = False
         with self._changed:
+            first = earliest(stands)
             if self._is_open and not self.is_partial:  # not the first time
                 told = self._kept
                 if told is not None and (first is None or not first.has(told.seq, told.index)):
-                    self._went_back = True
+                    self._went_back = went_back = True
                     self._queue.clear()
                     self._reached = None
             self._is_open = True
@@ -342,6 +342,7 @@ class Runner:
             self._stand(first)
             self._changed.notify_all()
         self._recovered()
+        return went_back
 
     def _stand(self, position: Position | None) -> None:
         self._kept = position

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from recorder.capture.reader import Capture
+from recorder.capture.reader import EVERY_COPY, Capture
 from recorder.console import say
 from recorder.errors import UsageError
 from recorder.okx.faults import Scenario
@@ -31,7 +31,8 @@ def outlets_of(
     """Return the outlets that are asked for, to be closed when all is played.
 
     Raises:
-        UsageError: faults are put in. SinkDown, SinkRefused: one cannot be reached.
+        UsageError: faults are put in, or the links are given one by one.
+        SinkDown, SinkRefused: one cannot be reached.
     """
     if not addresses:
         return nullcontext()
@@ -39,6 +40,11 @@ def outlets_of(
         raise UsageError(
             "expected --sink without faults: a database holds what was recorded; leave one of them "
             "out"
+        )
+    if any(capture.links == EVERY_COPY for capture in captures):
+        raise UsageError(
+            "expected --sink without --links all: a database holds what the links brought together "
+            "once; leave one of them out"
         )
     return Outlets(list(captures), addresses, is_whole=is_whole, at_once=at_once, tell=say)
 

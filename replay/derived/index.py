@@ -75,6 +75,7 @@ class TableIndex(msgspec.Struct, frozen=True):
         return part if part is not None and part.layout == layout_of(view) else None
 
 
+_decode = msgspec.json.Decoder(TableIndex).decode
 _layouts: dict[str, str] = {}
 
 
@@ -108,7 +109,7 @@ def read_index(root: Place, source: SealedSource) -> TableIndex | None:
         line, _, proof = path.read_bytes().partition(b"\n")
         if proof != _hash16(line).encode() + b"\n":
             return None
-        index = msgspec.json.decode(line, type=TableIndex)
+        index = _decode(line)
     except (OSError, msgspec.MsgspecError):
         return None
     is_fresh = (

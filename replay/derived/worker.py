@@ -41,6 +41,9 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     is_disk_full: bool = False
 
 
+_decode_answer = msgspec.json.Decoder(Answer).decode
+
+
 class Worker:
     """A process that makes tables. It starts with the first request, and again if it dies."""
 
@@ -88,7 +91,7 @@ class Worker:
         line = stdout.readline()
         if not line.endswith(b"\n"):
             raise OSError(f"it ended with status {process.wait(_DEATH_S)}")
-        return msgspec.json.decode(line, type=Answer)
+        return _decode_answer(line)
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

@@ -26,6 +26,9 @@ class _Opened(msgspec.Struct):
     endpoint: str | None = None
 
 
+_decode_opened = msgspec.json.Decoder(_Opened).decode
+
+
 class Catalogue:
     """What is known of a capture so far: the survey and the playback add to it.
 
@@ -88,7 +91,7 @@ class Catalogue:
     def opened(self, connection: int, payload: bytes) -> None:
         """Take note of the endpoint a connection went to."""
         try:
-            row = msgspec.json.decode(payload, type=_Opened)
+            row = _decode_opened(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return
         endpoint = row.endpoint or urlsplit(row.url or "").path.rpartition("/")[2]

@@ -216,6 +216,7 @@ class _Head(msgspec.Struct, frozen=True):
 
 _Head.NOTHING = _Head()
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_decode_head = msgspec.json.Decoder(_Head).decode
 
 
 def read_command(text: bytes) -> Command | Refused:
@@ -240,6 +241,6 @@ def read_command(text: bytes) -> Command | Refused:
 
 def _head_of(text: bytes) -> _Head:
     try:
-        return msgspec.json.decode(text, type=_Head)
+        return _decode_head(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Head.NOTHING

@@ -30,13 +30,16 @@ class _Closed(msgspec.Struct):
     opened: bool = True
 
 
+_decode = msgspec.json.Decoder(_Closed).decode
+
+
 def ending_of(payload: bytes) -> Ending | None:
     """Return how the connection of a `closed` row ended; None where its recorder closed it.
 
     A connect that failed is no end either: nobody held anything.
     """
     try:
-        row = msgspec.json.decode(payload, type=_Closed)
+        row = _decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if row.by == "recorder" or not row.opened:

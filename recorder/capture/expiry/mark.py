@@ -57,6 +57,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
         return Expired(self.segments, self.frames, self.bytes, self.first_seq - 1)
 
 
+_decode = msgspec.json.Decoder(Mark).decode
+
+
 def read_mark(root: Place) -> Mark | None:
     """Return the mark of a capture; None where there is none that is whole."""
     try:
@@ -64,7 +67,7 @@ def read_mark(root: Place) -> Mark | None:
     except FileNotFoundError:
         return None
     try:
-        mark = msgspec.json.decode(content, type=Mark)
+        mark = _decode(content)
     except (msgspec.MsgspecError, ValueError):
         return None
     return mark if mark.check == _check(mark) and mark.format <= layout.FORMAT else None

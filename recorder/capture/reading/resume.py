@@ -43,12 +43,14 @@ class Resumption(NamedTuple):
             the first frame there is; None: nothing is missing.
         last_common: where `is_torn`: the last frame that the consumer and the capture both hold.
         is_torn: the consumer holds frames that the capture does not: it must forget them first.
+        is_short: only so because the capture ends before: it may be an earlier copy of another.
     """
 
     first_seq: int
     missed: tuple[int, int, int] | None = None
     last_common: Frame | None = None
     is_torn: bool = False
+    is_short: bool = False
 
 
 def capture_key(capture: Capture) -> str:
@@ -72,11 +74,12 @@ def resume(
     begin = capture.header.first_seq or 0
     known = [stand for stand in stands if stand is not None]
     common = [_common(capture, stand) for stand in known]
-    torn = [frame for frame, is_torn in common if is_torn]
+    torn = [frame for frame, is_torn, _ in common if is_torn]
     if torn:
         found = [frame for frame in torn if frame is not None]
         last = min(found, key=lambda frame: frame.seq) if len(found) == len(torn) else None
-        return Resumption(begin, last_common=last, is_torn=True)
+        is_short = all(is_short for _, is_torn, is_short in common if is_torn)
+        return Resumption(begin, last_common=last, is_torn=True, is_short=is_short)
     first = capture.snapshot().first_seq
     if not known or len(known) < len(stands):
         if history_seconds is not None:
@@ -93,21 +96,26 @@ def resume(
     return Resumption(first, missed=(wanted, first - 1, 0 if ahead is None else ahead.ts_recv))
 
 
-def _common(capture: Capture, stand: Stand) -> tuple[Frame | None, bool]:
-    """Return the last frame that a consumer and the capture share, and whether it holds others."""
+def _common(capture: Capture, stand: Stand) -> tuple[Frame | None, bool, bool]:
+    """Return the last frame that a consumer and the capture share, whether it holds others, and
+    whether that is only because the capture ends before them."""
     seq = stand.seq
     if seq < capture.snapshot().first_seq:
-        return None, False  # expired: nothing to compare with
-    here = next(capture.frames(first_seq=seq, last_seq=seq, report=ReadReport()), None)
+        return None, False, False  # expired: nothing to compare with
+    report = ReadReport()
+    here = next(capture.frames(first_seq=seq, last_seq=seq, report=report), None)
     if here is not None and here.ts_recv == stand.ts_recv:
-        return here, False
+        return here, False, False
+    if here is None and report.problems:
+        return None, False, False  # damaged: what was made of it is not to be forgotten
     runs = list(capture.frames(kinds=[Kind.RUN], last_seq=seq, report=ReadReport()))
     # The first run that the consumer knew nothing of. Where the clock went back no run looks like
     # that: then everything behind the first run is given again.
     later = [run.seq for run in runs if run.ts_recv > stand.ts_recv]
     end = later[0] if later else runs[1].seq if here is not None and len(runs) > 1 else seq + 1
+    ends = next(capture.frames(first_seq=seq, report=ReadReport()), None) is None
     # What a repair declared lost has the number of a frame that was lost.
-    return _last_frame(capture, end, but=Kind.LOST), True
+    return _last_frame(capture, end, but=Kind.LOST), True, ends and not later
 
 
 def _last_frame(

@@ -45,6 +45,9 @@ class Answer(msgspec.Struct, omit_defaults=True):
     removed: int = 0
 
 
+_decode_answer = msgspec.json.Decoder(Answer).decode
+
+
 class Retain(msgspec.Struct, frozen=True, omit_defaults=True):
     """How long sealed segments are kept; None: for ever.
 
@@ -299,7 +302,7 @@ class SealerProcess:
             if not answers.poll(patience_s * 1000):
                 raise Hang
             line = process.stdout.readline()
-            return msgspec.json.decode(line, type=Answer) if line else None
+            return _decode_answer(line) if line else None
         except (OSError, ValueError, msgspec.MsgspecError):
             return None
 

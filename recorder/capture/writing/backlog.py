@@ -42,6 +42,9 @@ class _LostRow(msgspec.Struct):
     cause: str
 
 
+_decode_lost = msgspec.json.Decoder(_LostRow).decode
+
+
 class _Hole(msgspec.Struct):
     """What was dropped before the oldest batch that waits; `told` was reported earlier."""
 
@@ -173,11 +176,11 @@ class Backlog:
         if hole is None:
             connection = first.connection
             if batch.is_hole:
-                connection = msgspec.json.decode(first.payload, type=_LostRow).connection
+                connection = _decode_lost(first.payload).connection
             hole = self._hole = _Hole(first, batch.following, connection, cause)
         hole.following = batch.following
         if batch.is_hole:
-            row = msgspec.json.decode(first.payload, type=_LostRow)
+            row = _decode_lost(first.payload)
             hole.count += row.count
             hole.bytes += row.bytes
             hole.told_count += row.count

@@ -172,8 +172,11 @@ def _fields(record: Record) -> dict[str, str]:
     return {name: "" if value is None else str(value) for name, value in fields.items()}
 
 
+_decode_position = msgspec.json.Decoder(Position).decode
+
+
 def _read(content: Any) -> Position | None:
-    return None if content is None else msgspec.json.decode(content, type=Position)
+    return None if content is None else _decode_position(content)
 
 
 def _told(error: RedisError) -> SinkDown | SinkRefused:
