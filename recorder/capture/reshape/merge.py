@@ -32,18 +32,18 @@ from recorder.capture.place import on_disk
 from recorder.capture.reader import Capture
 from recorder.capture.reading.hold import hold_snapshot
 from recorder.capture.reshape.derive import Plan, derive, is_private, origin_of
-from recorder.capture.reshape.redundant import Common, Sample, in_common, relinked
+from recorder.capture.reshape.redundant import Common, Sample, elected_state, in_common, relinked
 from recorder.capture.reshape.slice import numbered
 from recorder.capture.snapshot import Snapshot
 from recorder.errors import UsageError
 from recorder.frame import Frame, Kind
 from recorder.okx import checkpoint
-from recorder.okx.election import Election
 from recorder.okx.interpreter import Interpreter
 
 Progress = Callable[[int], None]
 
 _BEHIND_ALL = 1 << 31
+_NEVER = 1 << 63
 _BATCH_BYTES = 8 << 20
 
 
@@ -157,6 +157,9 @@ def _set_links(sources: list[_Source], skew_ns: int | None) -> Common:
         common = replace(common, skew_ns=skew_ns)
     first.is_elected = second.is_elected = True
     second.links_from, second.skew_ns = samples[0].links, common.skew_ns
+    for source, sample in zip(sources, samples, strict=True):
+        if sample.start is not None:
+            source.begins = sample.start - source.skew_ns
     starts = [sample.start for sample in samples if sample.start is not None]
     first.start = second.start = min(starts, default=0)
     return common
@@ -168,6 +171,7 @@ class _Source:
     Attributes:
         connections: number after its highest connection, in the new numbers.
         last_seq: of its last frame now; None: it has none.
+        begins: time of its first frame on the clock of the result, where they are elected.
     """
 
     def __init__(self, capture: Capture, snapshot: Snapshot, rank: int, shift: int) -> None:
@@ -181,6 +185,7 @@ class _Source:
         highest = max([highest, *(book.connection for book in state.books)])
         self.is_elected = False
         self.links_from = self.skew_ns = self.start = 0
+        self.begins = _NEVER
         self.last_seq: int | None = None
         if snapshot.sealed:
             self.last_seq = snapshot.sealed[-1].last_seq
@@ -249,8 +254,7 @@ def _of_its_own(payload: bytes, source: _Source) -> bytes:
 
 def _joined_state(sources: list[_Source]) -> Interpreter:
     """Return the state before the first frame: what the captures themselves began with."""
-    books: list[checkpoint.BookState] = []
-    connections: list[checkpoint.ConnectionState] = []
+    states: list[checkpoint.State] = []
     for source in sources:
         state = checkpoint.decode(source.before.save(), float)
         for book in state.books:
@@ -258,14 +262,8 @@ def _joined_state(sources: list[_Source]) -> Interpreter:
         for known in state.connections:
             known.connection += source.shift
             known.opened_mono = None  # of a clock that the result does not have
-        books += state.books
-        connections += state.connections
-    election = None
-    if sources[0].is_elected:
-        # Who was open before the first row: of which endpoint is not known any more.
-        electing = Election()
-        for source in sources:
-            for number in source.before.connections:
-                electing.open(number + source.shift, None, source.links_from, source.start)
-        election = electing.save()
+        states.append(state)
+    election = elected_state(sources, states) if sources[0].is_elected else None
+    books = [book for state in states for book in state.books]
+    connections = [known for state in states for known in state.connections]
     return Interpreter.restore(checkpoint.encode(books, connections, float, election=election))

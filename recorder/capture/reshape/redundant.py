@@ -17,16 +17,33 @@ however long they are and wherever they overlap, the same pushes are kept of bot
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
 from recorder.frame import Frame, Kind
+from recorder.okx import checkpoint
+from recorder.okx.channels import CHANNELS
+from recorder.okx.election import Election, ElectionState
 from recorder.okx.election.streams import key_of
 from recorder.okx.route import is_push
 
 SAMPLES = 65_536
+
+
+class Beginning(Protocol):
+    """What must be known of a capture that begins in the midst of a recording.
+
+    Attributes:
+        shift: added to the numbers of its connections. links_from: to those of its links.
+        start, begins: time of the first frame of both and of its own, ns.
+    """
+
+    shift: int
+    links_from: int
+    start: int
+    begins: int
 
 
 class Common(msgspec.Struct, frozen=True):
@@ -123,3 +140,70 @@ def relinked(payload: bytes, kind: Kind, links_from: int, skew_ns: int) -> bytes
     elif kind is Kind.OPENED or "link" in row:
         row["link"] = (row.get("link") or 0) + links_from
     return msgspec.json.encode(row)
+
+
+def elected_state(
+    sources: Sequence[Beginning], states: Sequence[checkpoint.State]
+) -> ElectionState:
+    """Return the election before the first row, of captures that may begin amid a recording.
+
+    Which endpoint a connection is of is told by what it has subscribed. Of a book that both hold
+    the one of the capture that begins first goes on, as the book of all links, from where it
+    stands; the other is taken out of its state.
+
+    Args:
+        states: before the first frame of each, under the numbers of the result.
+    """
+    electing = Election()
+    order = sorted(range(len(sources)), key=lambda at: sources[at].begins)
+    for at in order:
+        for known in sorted(states[at].connections, key=lambda known: known.connection):
+            endpoint = _endpoint_of(known)
+            electing.open(known.connection, endpoint, sources[at].links_from, sources[at].start)
+    taken: set[tuple[int, str, str]] = set()
+    for at in order:
+        state, kept = states[at], []
+        holders = {known.connection: known for known in state.connections}
+        for book in state.books:
+            own = _open_number(book.connection, state, sources[at].shift)
+            merged = electing.connection_of(own)
+            key = merged, book.channel, book.instrument
+            is_first = at == order[0] and book.is_whole and own in holders
+            if (merged != own and not is_first) or key in taken:
+                continue
+            taken.add(key)
+            kept.append(book)
+            book.connection = merged
+            if is_first and book.ts_event is not None and electing.partners(own):
+                place = book.channel, book.instrument
+                argument = _argument_of(holders[own], *place)
+                electing.stand(own, argument, place, book.seq_id, book.ts_event // 1_000_000)
+        state.books = kept
+    return electing.save()
+
+
+def _endpoint_of(known: checkpoint.ConnectionState) -> str | None:
+    """Return the endpoint that serves what a connection has subscribed; None: nothing tells."""
+    for subscription in known.subscriptions:
+        channel = CHANNELS.get(str(_row(subscription).get("channel")))
+        if channel is not None:
+            return channel.endpoint
+    return None
+
+
+def _open_number(connection: int, state: checkpoint.State, shift: int) -> int:
+    """Return an open connection whose book this is: of links it is all of theirs."""
+    for group in [] if state.election is None else state.election.groups:
+        if group.connection + shift == connection and group.live:
+            return min(number for number, _, _ in group.live) + shift
+    return connection
+
+
+def _argument_of(known: checkpoint.ConnectionState, channel: str, instrument: str) -> bytes:
+    """Return the argument by which a connection holds a book, as the election writes it."""
+    for subscription in known.subscriptions:
+        row = _row(subscription)
+        if row.get("channel") == channel and instrument in row.values():
+            return subscription
+    argument = {"channel": channel, "instId": instrument}
+    return msgspec.json.encode(argument, order="sorted")

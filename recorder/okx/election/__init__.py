@@ -34,6 +34,7 @@ from recorder.frame import Frame, Kind
 from recorder.okx.election.books import HOLE_NS, IsWhole, Numbered, Timed, stream_of
 from recorder.okx.election.figures import LinkFigures, LinkTally, report_of
 from recorder.okx.election.links import Group, GroupState
+from recorder.okx.election.memory import MemoryState
 from recorder.okx.election.streams import LATEST, Latest, Plain, StreamState, told_by
 from recorder.okx.pushes import INCREMENTAL_BOOKS
 from recorder.okx.responses import UNREADABLE
@@ -209,6 +210,22 @@ class Election:
         group = self._group(key)
         group.open(connection, link or 0, now)
         self._of[connection] = group
+
+    def stand(
+        self, connection: int, argument: bytes, book: tuple[str, str], seq_id: int | None, ts: int
+    ) -> None:
+        """Take where a book (channel, instrument) of an open connection stands, ts in ms."""
+        group = self._of[connection]
+        kind = Timed.kind if seq_id is None else Numbered.kind
+        stream = self._made(kind, group, *book, argument)
+        last = ts if seq_id is None else seq_id
+        stream.restore(
+            StreamState(
+                kind, *book, argument, MemoryState(0, [], []), [(connection, ts)], last, ts,
+                False, 0, [],
+            )
+        )  # fmt: skip
+        self._streams[group.domain, group.endpoint, argument] = stream
 
     def _leave(self, group: Group, frame: Frame) -> None:
         """Take an ack of the venue that a connection does not hold an argument any more."""
