@@ -22,7 +22,7 @@ from replay.server.catalogue import read_catalogue
 from replay.server.survey import last_pushes_before
 from replay.server.switchboard import Switchboard
 from replay.simulation.simulator import simulate
-from tests.doubled import write_doubled
+from tests.doubled import doubled, write_capture, write_doubled
 
 BOOKS = Subscription("books", (("instId", "BTC-USDT"),))
 TICKERS = Subscription("tickers", (("instId", "BTC-USDT"),))
@@ -156,9 +156,11 @@ def test_the_end_of_one_link_is_no_end(two: Path) -> None:
     assert len(listener.received) > before
 
 
-def test_what_was_pushed_before_a_place_is_what_was_delivered(two: Path) -> None:
+def test_what_was_pushed_before_a_place_is_what_was_delivered(short: Path, tmp_path: Path) -> None:
     """Behind the election: a lagging link's older state is not the last one."""
-    frames = list(Capture(two).frames())
+    frames = doubled(Capture(short).frames(), LOSING, lag_ns=900_000_000)
+    two = write_capture(tmp_path / "lagging", frames)
+    differ = 0
     interpreter, last = Interpreter(str), None
     for frame in frames:
         expected = last
@@ -173,6 +175,8 @@ def test_what_was_pushed_before_a_place_is_what_was_delivered(two: Path) -> None
         if frame.seq % 29 == 0 and expected is not None:
             found = last_pushes_before(Capture(two), [TICKERS], frame.seq, elects=True)
             assert found == {TICKERS: expected}
+            differ += last_pushes_before(Capture(two), [TICKERS], frame.seq) != found
+    assert differ
     assert last is not None
 
 
