@@ -11,13 +11,15 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple, cast
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from recorder.errors import UsageError
 from recorder.sinks import Sink
 
 _SECRET_NAME = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
 _NOT_SECRET = frozenset({"passfile", "password_file", "sslkey"})  # paths of files
+_WORD = re.compile(r"(\bpass\w*\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
+"""A password in words of libpq, which are refused."""
 _MASK = "***"
 _HINT = (
     "write timescale:postgresql://USER@HOST/DATABASE, redis://HOST:6379/0 or module:PACKAGE.NAME"
@@ -114,9 +116,11 @@ def sink_of(text: str) -> Sink:
 
 def masked(text: str) -> str:
     """Return an address without what is secret: `postgresql://me:***@db/market`."""
-    head, mark, query = text.partition("?")
+    head, mark, query = _halves(text)
     start = head.find("://")
-    if start >= 0 and "@" in head:  # also where it is no proper address: everything before the @
+    if start < 0:
+        head = _WORD.sub(rf"\1{_MASK}", head)
+    elif "@" in head:  # also where it is no proper address: everything before the @
         user, _, host = head[start + 3 :].rpartition("@")
         name, colon, _ = user.partition(":")
         head = f"{head[: start + 3]}{name}{colon}{_MASK if colon else ''}@{host}"
@@ -131,10 +135,12 @@ def masked(text: str) -> str:
 
 def secrets_of(text: str) -> list[str]:
     """Return the secret parts of an address, as written and as meant, the longest first."""
-    head, _, query = text.partition("?")
+    head, _, query = _halves(text)
     found: set[str] = set()
     start = head.find("://")
-    if start >= 0 and "@" in head:
+    if start < 0:
+        found |= {match[2] for match in _WORD.finditer(head)}
+    elif "@" in head:
         _, colon, password = head[start + 3 :].rpartition("@")[0].partition(":")
         if colon:
             found |= {password, unquote(password)}
@@ -145,10 +151,21 @@ def secrets_of(text: str) -> list[str]:
     return sorted((item for item in found if item), key=lambda item: (-len(item), item))
 
 
+def _halves(text: str) -> tuple[str, str, str]:
+    """Part an address at its `?`, but for one in a password that should have been `%3F`."""
+    head, mark, query = text.partition("?")
+    at = text.rfind("@")
+    _, colon, rest = head.partition("://")[2].partition(":")
+    if not colon or "@" in head or at < 0 or rest.partition("/")[0].isdigit():
+        return head, mark, query
+    host, mark, query = text[at:].partition("?")
+    return text[:at] + host, mark, query
+
+
 def with_options(url: str, options: dict[str, str]) -> str:
     """Return an address with options behind `?` again, for a driver that takes them there."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(query=urlencode(options)))
+    # Not urlunsplit: it takes the slashes from `postgresql:///market`; and libpq knows no `+`.
+    return f"{url}?{urlencode(options, quote_via=quote)}" if options else url
 
 
 def number_option(

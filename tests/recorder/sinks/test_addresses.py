@@ -6,7 +6,7 @@ import pytest
 
 from recorder.errors import UsageError
 from recorder.sinks import addresses
-from recorder.sinks.addresses import masked, parse_address, secrets_of, sink_of
+from recorder.sinks.addresses import masked, parse_address, secrets_of, sink_of, with_options
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,9 @@ from recorder.sinks.addresses import masked, parse_address, secrets_of, sink_of
             "timescale:postgresql://me:***@db:5432/market?sslmode=require",
             ["p%40ss/w", "p@ss/w"],
         ),
+        ("redis://me:hu?sh@h/0?prefix=x", "redis://me:***@h/0?prefix=x", ["hu?sh"]),
+        ("redis://h:1?username=a@b", "redis://h:1?username=a@b", []),
+        ("timescale:host=h password=hush", "timescale:host=h password=***", ["hush"]),
         ("redis://:hush@h:1/0?prefix=x", "redis://:***@h:1/0?prefix=x", ["hush"]),
         ("redis://h/0?password=hush+1", "redis://h/0?password=***", ["hush 1", "hush+1"]),
         (
@@ -76,3 +79,17 @@ def test_a_sink_of_ones_own_that_is_none(address: str, words: str) -> None:
     with pytest.raises(UsageError) as raised:
         sink_of(address)
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["timescale:postgresql:///market", "timescale:postgresql:///m?user=x"]
+)
+def test_a_database_of_this_machine_needs_no_host(address: str) -> None:
+    pytest.importorskip("psycopg")
+    sink_of(address).close()
+
+
+def test_options_of_a_driver_hold_blanks_as_libpq_reads_them() -> None:
+    assert with_options("postgresql:///m", {"options": "-c a=b"}) == (
+        "postgresql:///m?options=-c%20a%3Db"
+    )
