@@ -11,6 +11,7 @@ candles and `trades-all` are served by `business` since 2023-06-20; `books-l2-tb
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -223,3 +224,14 @@ def channel_of(name: str) -> Channel:
     near = get_close_matches(name, CHANNELS, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "e.g. books, trades or tickers"
     raise UsageError(f"expected the name of an OKX channel, received {name!r}; {hint}")
+
+
+def endpoint_serving(arguments: Iterable[bytes]) -> str | None:
+    """Return the endpoint that serves subscribed arguments (JSON); None: nothing tells."""
+    for argument in arguments:
+        row = msgspec.json.decode(argument)
+        name = row.get("channel") if isinstance(row, dict) else None
+        channel = CHANNELS.get(name) if isinstance(name, str) else None
+        if channel is not None:
+            return channel.endpoint
+    return None

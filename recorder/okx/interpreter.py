@@ -36,6 +36,7 @@ from recorder.event import (
 from recorder.frame import Frame, Kind
 from recorder.okx import checkpoint
 from recorder.okx.chains import Chains, Integrity
+from recorder.okx.channels import endpoint_serving
 from recorder.okx.checkpoint import ConnectionState
 from recorder.okx.comparison import Comparisons, instrument_asked_for
 from recorder.okx.elected import Elected
@@ -377,6 +378,7 @@ class Interpreter:
             connection = interpreter._connection(known.connection)
             connection.opened_mono = known.opened_mono
             connection.subscriptions = dict.fromkeys(known.subscriptions)
+            connection.endpoint = endpoint_serving(known.subscriptions)
             connection.request = known.request
         for trial in decoded.trials:
             interpreter._comparisons.restore(trial)

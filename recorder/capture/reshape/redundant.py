@@ -24,7 +24,7 @@ import msgspec
 
 from recorder.frame import Frame, Kind
 from recorder.okx import checkpoint
-from recorder.okx.channels import CHANNELS
+from recorder.okx.channels import endpoint_serving
 from recorder.okx.election import Election, ElectionState
 from recorder.okx.election.streams import key_of
 from recorder.okx.route import is_push
@@ -158,7 +158,7 @@ def elected_state(
     order = sorted(range(len(sources)), key=lambda at: sources[at].begins)
     for at in order:
         for known in sorted(states[at].connections, key=lambda known: known.connection):
-            endpoint = _endpoint_of(known)
+            endpoint = endpoint_serving(known.subscriptions)
             electing.open(known.connection, endpoint, sources[at].links_from, sources[at].start)
     taken: set[tuple[int, str, str]] = set()
     for at in order:
@@ -180,15 +180,6 @@ def elected_state(
                 electing.stand(own, argument, place, book.seq_id, book.ts_event // 1_000_000)
         state.books = kept
     return electing.save()
-
-
-def _endpoint_of(known: checkpoint.ConnectionState) -> str | None:
-    """Return the endpoint that serves what a connection has subscribed; None: nothing tells."""
-    for subscription in known.subscriptions:
-        channel = CHANNELS.get(str(_row(subscription).get("channel")))
-        if channel is not None:
-            return channel.endpoint
-    return None
 
 
 def _open_number(connection: int, state: checkpoint.State, shift: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from faulty_links import (
+    BOOK,
     MS,
     START,
     TRADES,
@@ -105,3 +106,26 @@ def test_a_book_that_has_stood_still_begins_anew_after_every_link_was_gone(
     assert len(updates) >= len(payloads)
     assert [book.is_whole for book in interpreter.books.of("BTC-USDT")] == [True]
     assert interpreter.integrity.gaps == 0
+
+
+def test_links_that_begin_behind_a_checkpoint_are_elected_as_without_one() -> None:
+    frames: list[Frame] = []
+
+    def add(connection: int, kind: Kind, payload: bytes) -> None:
+        at = START + len(frames) * MS
+        frames.append(Frame(len(frames), at, at, connection, kind, payload))
+
+    for link in (0, 1):  # lines of two sockets, imported: no run row tells of both beforehand
+        row = {"endpoint": "public", "link": link, "url": "wss://venue"}
+        add(link, Kind.OPENED, json.dumps(row).encode())
+        add(link, Kind.TEXT, json.dumps({"event": "subscribe", "arg": BOOK}).encode())
+        add(link, Kind.TEXT, numbered_book(10)[0])
+    for payload in numbered_book(10)[1:]:
+        add(0, Kind.TEXT, payload)
+        add(1, Kind.TEXT, payload)
+    whole, first = Interpreter(), Interpreter()
+    identities(first, frames[:3])
+    again = Interpreter.restore(first.save())
+    told = identities(whole, frames)
+    assert [e for e in told if e.seq >= 3] == identities(again, frames[3:])
+    assert sum(isinstance(event, BookUpdate) for event in told) == 11
