@@ -11,7 +11,7 @@ PYTEST = -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 .PHONY: help run test test-floors lint types bench bench-memory bench-seek bench-sinks soak fuzz torture test-clients test-sinks test-hftbacktest docs datasets clean
 
 help: ## print this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## install what is needed and run the demo: serve, record, verify, query, replay
 	@$(BIN)/replay demo

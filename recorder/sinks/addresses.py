@@ -21,9 +21,7 @@ _NOT_SECRET = frozenset({"passfile", "password_file", "sslkey"})  # paths of fil
 _WORD = re.compile(r"(\bpass\w*\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
 """A password in words of libpq, which are refused."""
 _MASK = "***"
-_HINT = (
-    "write timescale:postgresql://USER@HOST/DATABASE, redis://HOST:6379/0 or module:PACKAGE.NAME"
-)
+_HINT = "write timescale:postgresql://USER@HOST/DATABASE, redis://HOST:6379/0 or module:MODULE:NAME"
 
 
 class _Scheme(NamedTuple):

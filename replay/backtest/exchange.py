@@ -46,7 +46,7 @@ class Exchange:
 
     Attributes:
         instruments: rules by instrument, as recorded until now.
-        seq: of the latest frame. unfunded: swaps held although no funding rate is recorded.
+        seq: of the latest frame. funded: swaps with a recorded rate for a coming settlement.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class Exchange:
         if key not in self._funding:
             self._timers.set(time, lambda _: self._settle(*key))
         self._funding[key] = rate
+        self.funded[event.instrument] = None
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -346,7 +347,6 @@ class Exchange:
 
     def _settle(self, instrument: str, time: int) -> None:
         rate = to_units(self._funding.pop((instrument, time)))
-        self.funded[instrument] = None
         market = self._markets.get(instrument)
         mark = self._valuation.mark(instrument)
         if market is None or mark is None:

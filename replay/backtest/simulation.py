@@ -171,8 +171,7 @@ class Simulation:
             f"orders for {name} were refused: {why}" for name, why in exchange.untradable.items()
         ]
         found += [
-            f"{name} was traded, and no funding rate of it is recorded over a settlement: none "
-            f"was paid"
+            f"{name} was traded, and no funding rate of it is recorded: none was paid"
             for name in self._unfunded(exchange)
         ]
         found += [

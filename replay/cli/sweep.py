@@ -195,7 +195,8 @@ def _print(report: SweepReport, by: str, top: int, out: Path | None, *, several:
     good = [outcome for outcome in report.runs if outcome.stats is not None]
     bad = [outcome for outcome in report.runs if outcome.stats is None]
     known = f", {report.known:,} of them known before" if report.known else ""
-    click.echo(f"{len(report.runs):,} backtests of {report.strategy}{known}")
+    word = "backtest" if len(report.runs) == 1 else "backtests"
+    click.echo(f"{len(report.runs):,} {word} of {report.strategy}{known}")
     if good:
         click.echo("")
         # Runs without the figure (no Sharpe of two samples) come last, in the grid's order.

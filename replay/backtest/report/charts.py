@@ -96,6 +96,7 @@ def time_chart(chart: Chart) -> str:
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
         f"{''.join(shapes)}</svg>{_words(frame)}"
     )
+    seen = _seen(frame)
     data = {
         "span": [str(edge) for edge in chart.span],
         "unit": chart.unit,
@@ -104,7 +105,7 @@ def time_chart(chart: Chart) -> str:
                 "name": line.name,
                 "steps": line.steps,
                 "at": [round(frame.x(time), 2) for time, _ in points],
-                "says": [number(value) for _, value in points],
+                "says": [number(value, step=seen) for _, value in points],
             }
             for line, points in lines
         ],
@@ -112,7 +113,7 @@ def time_chart(chart: Chart) -> str:
     told = escape(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
     body = (
         f'<div class="plot" style="height:{chart.height}px" role="img" '
-        f'aria-label="{escape(_told(chart, lines))}" data-chart="{told}">{plot}</div>'
+        f'aria-label="{escape(_told(chart, lines, seen))}" data-chart="{told}">{plot}</div>'
     )
     return _card(chart, _legend(chart) + body)
 
@@ -224,9 +225,11 @@ def _dots(frame: _Frame, marks: Marks) -> str:
 
 def _words(frame: _Frame) -> str:
     """Return the words at both axes."""
+    values = value_ticks(frame.low, frame.high)
+    apart = values[1] - values[0] if len(values) > 1 else 0.0
     down = "".join(
-        f'<span class="y" style="top:{frame.y(tick):.2f}%">{number(tick)}</span>'
-        for tick in value_ticks(frame.low, frame.high)
+        f'<span class="y" style="top:{frame.y(tick):.2f}%">{number(tick, step=apart)}</span>'
+        for tick in values
     )
     ticks = time_ticks(*frame.span)
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1
@@ -256,10 +259,17 @@ def _legend(chart: Chart) -> str:
     )
 
 
-def _told(chart: Chart, lines: Sequence[tuple[Line, Sequence[Point]]]) -> str:
+def _seen(frame: _Frame) -> float:
+    """Return the difference of two values that can be seen in the picture, a power of ten."""
+    height = frame.high - frame.low
+    return 10.0 ** math.floor(math.log10(height / 100)) if height > 0 else 0.0
+
+
+def _told(chart: Chart, lines: Sequence[tuple[Line, Sequence[Point]]], seen: float) -> str:
     """Return the chart in a sentence, for who does not see it."""
     parts = [
-        f"{line.name} from {number(points[0][1])} to {number(points[-1][1])} {chart.unit}".strip()
+        f"{line.name} from {number(points[0][1], step=seen)} "
+        f"to {number(points[-1][1], step=seen)} {chart.unit}".strip()
         for line, points in lines
     ]
     return f"{chart.title}: {'; '.join(parts)}" if parts else chart.title

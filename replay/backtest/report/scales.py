@@ -52,15 +52,28 @@ def time_label(time: int, step: int) -> str:
     return f"{moment:%H:%M:%S}.{time % SECOND // 1_000_000:03d}"
 
 
-def number(value: float, digits: int | None = None) -> str:
-    """Return a value with thin spaces between thousands and no more digits than it needs."""
+def number(value: float, digits: int | None = None, *, step: float = 0.0) -> str:
+    """Return a value with thin spaces between thousands and no more digits than it needs.
+
+    Args:
+        digits: behind the point, exactly.
+        step: a difference that must be seen, such as between two ticks: 100 000.05, not 100 000.
+    """
     if not math.isfinite(value):
         return "–"
     if digits is None:
         size = abs(value)
         digits = 0 if size >= 10_000 else 2 if size >= 1 else 4 if size >= 0.01 or size == 0 else 8
+        digits = max(digits, _digits(step))
         text = f"{value:,.{digits}f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
     else:
         text = f"{value:,.{digits}f}"
     return text.replace(",", "\u202f").replace("-", "−")
+
+
+def _digits(step: float) -> int:
+    """Return how many digits behind the point a step of two significant digits needs."""
+    if not (math.isfinite(step) and step > 0):
+        return 0
+    return next((many for many in range(12) if abs(round(step, many) - step) < step * 0.05), 12)

@@ -128,6 +128,16 @@ def test_chart_reads_out_the_numbers_it_draws() -> None:
     assert "equity from 1 to 3 USDT" in html
 
 
+def test_ticks_and_values_of_a_small_change_can_be_told_apart() -> None:
+    points = [(START, 100_000.0), (START + SECOND, 99_999.97), (START + 2 * SECOND, 99_999.9)]
+    html = time_chart(Chart("Equity", (START, START + 2 * SECOND), (Line("equity", points),)))
+    ticks = re.findall('class="y"[^>]*>([^<]*)<', html)
+    assert len(ticks) == len(set(ticks)) > 1
+    assert "99\u202f999.95" in ticks
+    assert "equity from 100\u202f000 to 99\u202f999.9" in html
+    assert "99\u202f999.97" in html
+
+
 def test_line_is_broken_where_there_is_no_value() -> None:
     points = [(START, 1.0), (START + 1, float("nan")), (START + 2, 2.0), (START + 4, 2.5)]
     html = time_chart(Chart("Mid", (START, START + 4), (Line("mid", points),)))

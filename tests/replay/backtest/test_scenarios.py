@@ -195,6 +195,14 @@ def test_a_short_receives_what_longs_pay_and_a_missing_rate_is_told() -> None:
     assert done.stats[0].funding == D("100.05") * D("0.03") * D("0.0002")
 
 
+def test_a_settlement_behind_the_end_is_not_missed() -> None:
+    scene = calm(LINEAR)
+    scene.funding(16, LIN, "0.0002", settles_at=10_000)
+    scene.tick(200)
+    done = run(scene, Script((20, lambda context: context.sell(LIN, "3"))))
+    assert (done.stats[0].funding, done.warnings) == (0, [])
+
+
 def test_an_inverse_contract_gains_coins() -> None:
     scene = Scene(INVERSE)
     scene.book(10, INV, [(100.0, 500)], [(125.0, 500)], snapshot=True)
