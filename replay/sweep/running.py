@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -215,8 +216,12 @@ class _Lent:
     """An executor of the caller's: it has workers of its own to replace those that die."""
 
     def __init__(self, executor: Executor) -> None:
-        self.executor = executor
+        self._executor = executor
         self.width = max(int(getattr(executor, "_max_workers", 0) or 0), 8)
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Have a job run."""
+        return self._executor.submit(run, job)
 
     def renew(self) -> None:
         """Go on with the same."""
@@ -230,16 +235,30 @@ class _Processes:
 
     def __init__(self, workers: int) -> None:
         self.width = workers
-        self.executor: Executor = self._made()
+        self._executor = self._made()
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Have a job run; Ctrl-C is not for its process, from its first moment on."""
+        if threading.current_thread() is not threading.main_thread():
+            return self._executor.submit(run, job)
+        # A process that is started while it is ignored ignores it, too: also amid its imports.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return self._executor.submit(run, job)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def renew(self) -> None:
         """Replace all processes."""
-        self.executor.shutdown(wait=True, cancel_futures=True)
-        self.executor = self._made()
+        self.close()
+        self._executor = self._made()
 
     def close(self) -> None:
-        """End them; what has begun is finished unless this process was interrupted."""
-        self.executor.shutdown(wait=True, cancel_futures=True)
+        """End the processes at once: what they still run would be of no use."""
+        processes = list((self._executor._processes or {}).values())
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
 
     def _made(self) -> ProcessPoolExecutor:
         # Never forked: this process has the threads of pyarrow, which a fork would not.
@@ -272,10 +291,10 @@ def _outcomes(jobs: Sequence[Job], pool: _Processes | _Lent) -> Iterator[Outcome
             width = 2 * pool.width
             while waiting and len(running) < width:
                 job = waiting.popleft()
-                running[pool.executor.submit(run, job)] = job
+                running[pool.submit(job)] = job
             if not running:
                 job = suspects.popleft()
-                running[pool.executor.submit(run, job)] = job
+                running[pool.submit(job)] = job
             died: list[tuple[Job, BaseException]] = []
             ended = wait(running, return_when=FIRST_COMPLETED).done
             for future in sorted(ended, key=lambda future: running[future].number):
