@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from contextlib import suppress
 from typing import BinaryIO
@@ -97,6 +98,10 @@ def main() -> None:
         pass  # it was left; the counts say why
     except RecorderError as error:
         voice.words.append(f"warning: {parse_address(order.address).scrub(str(error))}")
+    except Exception:  # noqa: BLE001 - told without its secrets; the recorder starts another
+        sys.stderr.write(parse_address(order.address).scrub(traceback.format_exc()))
+        sys.stderr.flush()
+        os._exit(1)
     voice.say()
     sys.stderr.flush()
     os._exit(0)  # a driver that waits for a server must not keep the process
