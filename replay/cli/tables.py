@@ -86,6 +86,9 @@ def tables_command(
         print_json(report)
     else:
         _show(report, seconds)
+    left = report.segments - report.built - report.fresh - len(report.skipped)
+    if stop.is_set() and left > 0 and not follow:
+        raise KeyboardInterrupt  # not done: 130, as everywhere; what is made stays
     return report.exit_code
 
 
